@@ -1,0 +1,58 @@
+# Two commands do everything: `make repro` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint types lock ui clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+repro: $(VENV)/core.stamp ## set up the environment and run the whole pipeline
+	dvc repro
+
+test: $(VENV)/dev.stamp chromium ## set up the environment, then lint, types and all tests
+	ruff check .
+	ruff format --check .
+	mypy .
+	pytest -n 2 --dist loadfile
+
+lint: $(VENV)/dev.stamp ## format and fix
+	ruff format .
+	ruff check --fix .
+
+types: $(VENV)/dev.stamp ## check the types
+	mypy .
+
+ui: $(VENV)/core.stamp ## browse runs and models
+	MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+clean: ## remove outputs and the environment
+	rm -rf artifacts $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+# The environment is made with pip alone from hashed locks; the stamp says which lock is in it.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; make PYTHON=/path/to/python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core.stamp: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/core.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# The report tests open pages in a real browser.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium fonts-noto-cjk >/dev/null; \
+	  else \
+	    echo 'The report tests need Chromium: install the package chromium (and fonts-noto-cjk), or put it on PATH.' >&2; exit 1; \
+	  fi; }

@@ -1,0 +1,12 @@
+-- One movement in the loyalty programme.
+SELECT
+    event_id,
+    record_version,
+    customer_id,
+    event_at,
+    known_at,
+    'upsert' AS op,
+    kind,
+    points,
+    tier
+FROM read_parquet('{root}/loyalty.parquet')

@@ -1,0 +1,15 @@
+-- One version of one support ticket, as taken in.
+SELECT
+    event_id,
+    record_version,
+    customer_id,
+    event_at,
+    known_at,
+    'upsert' AS op,
+    ticket_id,
+    topic,
+    CAST(severity AS BIGINT) AS severity,
+    channel,
+    language,
+    product_id
+FROM read_parquet('{root}/tickets.parquet')

@@ -1,0 +1,112 @@
+"""What the customer buys (METHODS S69, S70): context, not a lever of support."""
+
+from features.aggregates import (
+    count,
+    days_since_first,
+    days_since_last,
+    decayed,
+    mean,
+    mean_gap_days,
+    share,
+    total,
+    trend,
+)
+from features.declare import Declared, Family
+
+FAMILY = Family("purchases", lever=False, en="Purchases", ja="購買")
+
+FEATURES = (
+    Declared("order_count", "order", count(), "count", "higher", "Orders", "注文回数"),
+    Declared(
+        "order_amount", "order", total("amount"), "currency", "higher", "Amount ordered", "注文金額"
+    ),
+    Declared(
+        "order_amount_mean",
+        "order",
+        mean("amount"),
+        "currency",
+        None,
+        "Mean amount per order",
+        "平均注文金額",
+        windows="longest",
+    ),
+    Declared(
+        "order_decayed",
+        "order",
+        decayed(),
+        "level",
+        "higher",
+        "Recent orders (weighted by recency)",
+        "最近の注文（直近重視の加重値）",
+        windows="none",
+    ),
+    Declared(
+        "order_count_trend",
+        "order",
+        trend(),
+        "count",
+        "higher",
+        "Change in orders",
+        "注文回数の変化",
+    ),
+    Declared(
+        "days_since_last_order",
+        "order",
+        days_since_last(),
+        "days",
+        "lower",
+        "Days since the last order",
+        "最後の注文からの日数",
+        windows="none",
+    ),
+    Declared(
+        "days_since_first_order",
+        "order",
+        days_since_first(),
+        "days",
+        None,
+        "Days since the first order",
+        "初回注文からの日数",
+        windows="none",
+    ),
+    Declared(
+        "order_gap_days",
+        "order",
+        mean_gap_days(),
+        "days",
+        "lower",
+        "Mean days between orders",
+        "平均購入間隔",
+        windows="longest",
+    ),
+    Declared(
+        "item_count_mean",
+        "order",
+        mean("item_count"),
+        "count",
+        None,
+        "Different products per order",
+        "1注文あたりの商品種類数",
+        windows="longest",
+    ),
+    Declared(
+        "discount_share",
+        "order",
+        share("discounted", 0.2),
+        "share",
+        None,
+        "Orders with a discount",
+        "割引注文の割合",
+        windows="longest",
+    ),
+    Declared(
+        "cancelled_order_count",
+        "cancelled_order",
+        count(),
+        "count",
+        "lower",
+        "Cancelled orders",
+        "キャンセルした注文",
+        windows="longest",
+    ),
+)

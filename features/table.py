@@ -1,0 +1,128 @@
+"""As-of dates x customers -> the feature table, one bucket at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from features.catalog import Feature
+from features.declare import Attribute
+from features.facts import STREAM, facts, open_bucket, score_messages
+from features.kernel import aggregate
+from features.labels import ELIGIBLE, Outcome, label
+
+
+def bucket_table(
+    folder: Path,
+    bucket: int,
+    *,
+    as_ofs: Sequence[datetime],
+    observed_until: datetime,
+    time_zone: str,
+    wanted: Sequence[Feature],
+    outcomes: Sequence[Outcome],
+    live_from: Mapping[str, datetime],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Features and labels of one bucket of the canonical tables under `folder`.
+
+    Returns the feature table, one row per customer and as-of date at which the customer is
+    eligible for some task (for any, if the source supports no task), and the counts of every
+    status per task and as-of date. `live_from` says per table when its data begin: before that
+    nothing can be counted.
+    """
+    connection = open_bucket(folder, bucket, time_zone)
+    labels = label(connection, as_ofs, outcomes, observed_until)
+    return (
+        with_features(connection, _eligible(labels, outcomes), wanted, live_from),
+        _status_counts(labels, outcomes),
+    )
+
+
+def _eligible(labels: pd.DataFrame, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    if not outcomes:
+        return labels
+    keep = np.zeros(len(labels), dtype=bool)
+    for outcome in outcomes:
+        keep |= labels[f"{outcome.task}_status"].isin(ELIGIBLE).to_numpy()
+    return labels[keep].reset_index(drop=True)
+
+
+def _status_counts(labels: pd.DataFrame, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    parts = []
+    for outcome in outcomes:
+        grouped = labels.groupby(["as_of", f"{outcome.task}_status"])[outcome.task]
+        part = grouped.agg(rows="size", positives="sum").reset_index()
+        part.columns = pd.Index(["as_of", "status", "rows", "positives"])
+        parts.append(part.assign(task=outcome.task))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def with_features(
+    connection: duckdb.DuckDBPyConnection,
+    rows: pd.DataFrame,
+    wanted: Sequence[Feature],
+    live_from: Mapping[str, datetime],
+) -> pd.DataFrame:
+    """`rows` (customer_id, as_of, ...; sorted) with the `wanted` features after `as_of`.
+
+    Facts known strictly before a row's as-of date, and nothing else, decide its features.
+    """
+    customers, positions = np.unique(
+        rows["customer_id"].to_numpy(dtype=object), return_inverse=True
+    )
+    as_of = rows["as_of"].dt.as_unit("us").astype("int64").to_numpy()
+    streams = {f.source.stream for f in wanted if not isinstance(f.source, Attribute)}
+    if "customer_message" in streams:
+        score_messages(connection)
+
+    columns: dict[str, np.ndarray | pd.Series] = {}
+    for name in sorted(streams):
+        asked = [
+            f for f in wanted if not isinstance(f.source, Attribute) and f.source.stream == name
+        ]
+        answers = aggregate(
+            facts(connection, STREAM[name], customers),
+            [f.question for f in asked],
+            positions,
+            as_of,
+        )
+        begin = live_from.get(STREAM[name].needs[0])
+        not_yet = as_of <= (pd.Timestamp(begin).value // 1000 if begin is not None else -1)
+        for i, feature in enumerate(asked):
+            if feature.question[0].zero_when_empty:
+                answers[not_yet, i] = np.nan
+            columns[feature.name] = answers[:, i].astype(np.float32)
+    attributes = [f for f in wanted if isinstance(f.source, Attribute)]
+    if attributes:
+        columns.update(_attributes(connection, rows, attributes))
+    ordered = pd.DataFrame({f.name: columns[f.name] for f in wanted}, index=rows.index)
+    outcome_columns = [c for c in rows.columns if c not in ("customer_id", "as_of")]
+    return pd.concat([rows[["customer_id", "as_of"]], ordered, rows[outcome_columns]], axis=1)
+
+
+def _attributes(
+    connection: duckdb.DuckDBPyConnection, rows: pd.DataFrame, wanted: Sequence[Feature]
+) -> dict[str, pd.Series]:
+    """The latest visible value of each attribute, per row."""
+    connection.register(
+        "attribute_rows", rows[["customer_id", "as_of"]].assign(n=np.arange(len(rows)))
+    )
+    out = {}
+    for feature in wanted:
+        source = feature.source
+        assert isinstance(source, Attribute)
+        found = connection.execute(f"""
+            SELECT n, arg_max({source.column}, (known_from, record_version, event_id)) AS value
+            FROM attribute_rows LEFT JOIN (
+                SELECT * FROM {source.table} WHERE {source.column} IS NOT NULL
+            ) AS record ON record.customer_id = attribute_rows.customer_id
+                AND known_from < as_of AND (known_until IS NULL OR as_of <= known_until)
+            GROUP BY n ORDER BY n
+        """).df()
+        out[feature.name] = pd.Series(found["value"].to_numpy(dtype=object), index=rows.index)
+    return out

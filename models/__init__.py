@@ -1,0 +1,1 @@
+"""Feature table -> calibrated probability, its evaluation and its explanation."""

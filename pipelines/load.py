@@ -1,0 +1,77 @@
+"""What later stages read of what earlier stages wrote."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pyarrow.dataset as ds
+
+from data.errors import InputError
+from features.catalog import Feature, features
+from features.labels import ELIGIBLE
+from pipelines import paths, stage
+from pipelines.params import Params
+
+SKIPPED = "skipped.json"
+
+
+def summary() -> dict[str, Any]:
+    """artifacts/features/summary.json."""
+    return stage.read_json(paths.FEATURE_SUMMARY)
+
+
+def catalog(settings: Params) -> dict[str, Feature]:
+    """The features of this run by name, in catalog order."""
+    present = stage.read_json(paths.CONTRACT)["tables"]
+    return {feature.name: feature for feature in features(settings.features.windows, present)}
+
+
+def as_of_times(days: Sequence[str], time_zone: str) -> list[pd.Timestamp]:
+    """Local midnights of ISO dates as UTC timestamps."""
+    zone = ZoneInfo(time_zone)
+    return [
+        pd.Timestamp(datetime.fromisoformat(day).replace(tzinfo=zone)).tz_convert("UTC")
+        for day in days
+    ]
+
+
+def day(at: pd.Timestamp, time_zone: str) -> str:
+    """The local date of an as-of time."""
+    return at.tz_convert(time_zone).date().isoformat()
+
+
+def feature_rows(task: str, as_ofs: Iterable[pd.Timestamp] | None = None) -> pd.DataFrame:
+    """Rows of the feature table eligible for `task`, sorted by as-of date and customer."""
+    files = sorted(str(path) for path in paths.FEATURES.glob("bucket=*.parquet"))
+    if not files:
+        raise InputError("artifacts/features is empty; run `dvc repro featurize`")
+    chosen = ds.field(f"{task}_status").isin(list(ELIGIBLE))
+    if as_ofs is not None:
+        chosen &= ds.field("as_of").isin([at.to_pydatetime() for at in as_ofs])
+    table = ds.dataset(files, format="parquet").to_table(filter=chosen)
+    return (
+        table.to_pandas()
+        .sort_values(["as_of", "customer_id"], kind="stable")
+        .reset_index(drop=True)
+    )
+
+
+def skipped(folder: Path) -> dict[str, str] | None:
+    """The sentence (en, ja) that says why this task was skipped, or None."""
+    path = folder / SKIPPED
+    return stage.read_json(path)["skipped"] if path.exists() else None
+
+
+def folder_digest(folder: Path, pattern: str = "*") -> str:
+    """SHA-256 over the names and contents of the files directly in `folder`."""
+    total = hashlib.sha256()
+    for path in sorted(folder.glob(pattern)):
+        if path.is_file():
+            total.update(f"{path.name}\n{stage.file_digest(path)}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,122 @@
+"""params.yaml, typed, frozen and closed: a typo is an error that names the key."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from features.labels import TASKS
+from pipelines import paths
+
+Language = Literal["en", "ja"]
+Task = Literal["churn", "repeat_purchase"]
+assert set(Task.__args__) == set(TASKS)  # type: ignore[attr-defined]
+
+
+class ParamsError(ValueError):
+    """params.yaml cannot be used; the message names the key."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceParams(_Section):
+    name: str
+    buckets: int = Field(ge=1, le=999)
+    first_as_of: date | None
+    last_as_of: date | None
+
+
+class WorldParams(_Section):
+    customers: int = Field(ge=1)
+    months: int = Field(ge=1)
+    seed: int
+    name: str
+
+
+class FeatureParams(_Section):
+    windows: tuple[int, ...]
+
+    @field_validator("windows")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or sorted(set(value)) != list(value) or value[0] < 1:
+            raise ValueError("give different whole days, shortest first, e.g. [30, 90, 180, 365]")
+        return value
+
+
+class LabelParams(_Section):
+    gap_days: int = Field(ge=0)
+    churn_horizon_days: int = Field(ge=1)
+    repeat_purchase_horizon_days: int = Field(ge=1)
+    lag_days: int = Field(ge=0)
+    inactivity_days: int | None = Field(ge=1)
+
+
+class TrainParams(_Section):
+    test_origins: int = Field(ge=1)
+    calibration_cutoffs: int = Field(ge=1)
+    seed: int
+    threads: int = Field(ge=1)
+    rounds: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, le=1)
+    num_leaves: int = Field(ge=2)
+    max_depth: int = Field(ge=1, le=12)
+    min_data_in_leaf: int = Field(ge=1)
+    lambda_l2: float = Field(ge=0)
+    feature_fraction: float = Field(gt=0, le=1)
+
+
+class EvaluateParams(_Section):
+    resamples: int = Field(ge=100)
+    seed: int
+
+
+class ExplainParams(_Section):
+    rows: int = Field(ge=100)
+    resamples: int = Field(ge=50)
+    dependence_features: int = Field(ge=1)
+    seed: int
+
+
+class ScoreParams(_Section):
+    capacity_share: float = Field(gt=0, le=1)
+    reasons: int = Field(ge=1, le=5)
+    languages: tuple[Language, ...] = Field(min_length=1)
+
+
+class ReportParams(_Section):
+    languages: tuple[Language, ...] = Field(min_length=1)
+
+
+class Params(_Section):
+    """All parameters of a run, one section per stage or package."""
+
+    source: SourceParams
+    world: WorldParams
+    features: FeatureParams
+    labels: LabelParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    explain: ExplainParams
+    score: ScoreParams
+    report: ReportParams
+
+
+def load(path: Path = paths.PARAMS) -> Params:
+    """Read and check params.yaml. Raises ParamsError naming the key and what is wrong."""
+    if not path.exists():
+        raise ParamsError(f"{path} does not exist; run from the project root")
+    try:
+        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path.name} is not valid YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ParamsError(f"{path.name}: {key}: {first['msg']}") from error

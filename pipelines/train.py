@@ -1,0 +1,136 @@
+"""Stage `train`: one calibrated LightGBM model per origin of the replay protocol.
+
+Each test origin rehearses production as it would have been on that date; the production model
+is the same procedure on the last as-of date, and is the one that scores.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.labels import LABELLED
+from models.estimator import RetentionModel
+from models.splits import Origin, production_origin, test_origins, why_no_origin
+from pipelines import load, params, paths, stage, tracking
+from pipelines.params import Params
+
+MIN_EVENTS = 50
+"""A task needs this many customers with either outcome in training; fewer teach nothing."""
+
+
+def main(task: str) -> None:
+    """Write artifacts/models/<task>: the production model and one per test origin."""
+    settings = params.load()
+    folder = paths.MODELS / task
+    with stage.fresh_folder(folder) as out:
+        reason = _train(task, settings, out)
+        if reason is not None:
+            stage.say(f"train {task}: skipped. {reason['en']}")
+            stage.write_json(out / load.SKIPPED, {"skipped": reason})
+    if reason is None:
+        stage.say(f"train {task}: recording in MLflow")
+        tracking.log_training(task, folder / paths.PRODUCTION, settings)
+
+
+def origins(task: str, settings: Params) -> tuple[tuple[Origin, ...], Origin | None, Any]:
+    """Test origins, the production origin, and if there are none the reason (en, ja)."""
+    summary = load.summary()
+    info = summary["tasks"][task]
+    if info["skipped"]:
+        return (), None, info["skipped"]
+    dates = load.as_of_times(summary["as_of"], summary["time_zone"])
+    observed_until = load.as_of_times([summary["observed_until"]], summary["time_zone"])[0]
+    span = {
+        "label_days": info["gap_days"] + info["horizon_days"] + info["lag_days"],
+        "calibration_cutoffs": settings.train.calibration_cutoffs,
+    }
+    tests = test_origins(dates, observed_until, settings.train.test_origins, **span)
+    production = production_origin(dates, **span)
+    if tests and production:
+        return tests, production, None
+    reason = why_no_origin(
+        dates,
+        observed_until=None if production is None else observed_until,
+        timezone=summary["time_zone"],
+        **span,
+    )
+    return (), None, reason
+
+
+def _train(task: str, settings: Params, out: Path) -> dict[str, str] | None:
+    tests, production, reason = origins(task, settings)
+    if reason is not None or production is None:
+        return reason
+    zone = load.summary()["time_zone"]
+    rows = load.feature_rows(task)
+    rows = rows[rows[f"{task}_status"] == LABELLED].reset_index(drop=True)
+    wanted = load.catalog(settings)
+    for origin in (*tests, production):
+        train, calibration, _ = origin.rows(rows["as_of"])
+        reason = _too_few(rows[task].to_numpy(), train, calibration)
+        if reason is not None:
+            return reason
+        name = paths.PRODUCTION if origin is production else f"origin-{load.day(origin.test, zone)}"
+        stage.say(f"train {task}: {name}, {len(train):,} rows")
+        _fit(task, settings, rows, wanted, origin, train, calibration).save(out / name)
+    return None
+
+
+def _fit(
+    task: str,
+    settings: Params,
+    rows: pd.DataFrame,
+    wanted: dict[str, Any],
+    origin: Origin,
+    train: np.ndarray,
+    calibration: np.ndarray,
+) -> RetentionModel:
+    zone = load.summary()["time_zone"]
+
+    def day(at: pd.Timestamp) -> str:
+        return load.day(at, zone)
+
+    return RetentionModel.fit(
+        rows,
+        rows[task],
+        fit_rows=train,
+        calibration_rows=calibration,
+        features=list(wanted),
+        categories=[name for name, feature in wanted.items() if feature.unit == "category"],
+        params={
+            "num_iterations": settings.train.rounds,
+            "learning_rate": settings.train.learning_rate,
+            "num_leaves": settings.train.num_leaves,
+            "max_depth": settings.train.max_depth,
+            "min_data_in_leaf": settings.train.min_data_in_leaf,
+            "lambda_l2": settings.train.lambda_l2,
+            "feature_fraction": settings.train.feature_fraction,
+        },
+        seed=settings.train.seed,
+        threads=settings.train.threads,
+        about={
+            "task": task,
+            "source": settings.source.name,
+            "test_as_of": day(origin.test),
+            "calibration_as_of": [day(at) for at in origin.calibration],
+            "train_as_of": [day(at) for at in origin.train],
+            "features_sha256": load.folder_digest(paths.FEATURES, "bucket=*.parquet"),
+        },
+    )
+
+
+def _too_few(y: np.ndarray, train: np.ndarray, calibration: np.ndarray) -> dict[str, str] | None:
+    fewest = int(min(y[train].sum(), len(train) - y[train].sum()))
+    both = 0 < y[calibration].sum() < len(calibration)
+    if fewest >= MIN_EVENTS and both:
+        return None
+    return {
+        "en": f"Only {fewest} customers of the rarer outcome are in the training dates (at least"
+        f" {MIN_EVENTS} are needed, and some of both outcomes to calibrate), so no model was made.",
+        "ja": f"学習期間に少ない側の結果が{fewest}件しかなく（{MIN_EVENTS}件以上と、"
+        "較正期間に両方の結果が必要）、モデルは作成していません。",
+    }

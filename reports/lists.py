@@ -1,0 +1,302 @@
+"""The retention team's ranked list, as Parquet for machines and CSV and Excel for people."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xlsxwriter
+
+from reports.wording import LANGUAGES, Catalog, Feature, Wording, as_date, clean, is_missing
+
+CONTEXT = ("segment", "language", "plan")
+REASONS = 3
+XLSX_ROWS = 50_000
+# A fixed creation date keeps the workbook's bytes the same on every run.
+CREATED = datetime(2000, 1, 1)
+# OWASP, "CSV injection": a leading one of these makes a spreadsheet read the cell as a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+WIDTHS = {"rank": 7, "customer_id": 18, "as_of": 12, "probability": 14, "risk": 14, "tier": 9}
+WIDE = 46
+
+
+def write_list(
+    frame: pd.DataFrame,
+    folder: Path,
+    *,
+    task: str,
+    catalog: Catalog,
+    about: Mapping[str, str],
+    languages: Sequence[str] = LANGUAGES,
+    currency: str = "JPY",
+    xlsx_rows: int = XLSX_ROWS,
+) -> list[Path]:
+    """Write one task's list; returns the files written, each replaced as a whole.
+
+    `frame` is ranked, one row per customer: `rank`, `customer_id`, `as_of`, `probability` (of
+    y = 1), `risk` (of the bad outcome), `tier` (high, medium, low), any of `segment`, `language`,
+    `plan`, `reasons` (a list of up to three dicts: feature, family, lever, value, typical,
+    contribution) and `play` (a family's key or None). `list.parquet` holds it as it is; the CSV
+    and Excel files say it in words, Excel for the first `xlsx_rows` customers.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _replacing(folder / "list.parquet") as path:
+        frame.to_parquet(path, index=False)
+    written = [folder / "list.parquet"]
+    for language in languages:
+        columns = _columns(frame, task, Wording(language))
+        rows = _Rows(frame, list(columns), catalog, Wording(language), currency)
+        written += [folder / f"list.{language}.csv", folder / f"list.{language}.xlsx"]
+        with _replacing(written[-2]) as path:
+            _write_csv(path, columns, rows)
+        with _replacing(written[-1]) as path:
+            _write_xlsx(path, columns, rows, xlsx_rows, task, about)
+    return written
+
+
+def reason_sentence(
+    feature: Feature, value: object, typical: object, language: str, currency: str = "JPY"
+) -> str:
+    """A customer's reason in one sentence, with the typical retained customer's value.
+
+    A missing value is said to be missing. A reason that is context, not something support can
+    act on, says so.
+    """
+    w = Wording(language)
+    words = getattr(feature, language)
+    shown = w.with_unit(value, feature.unit, currency)
+    usual = w.with_unit(typical, feature.unit, currency)
+    if is_missing(value):
+        sentence = w.get("list.missing_value").format(label=words.label, typical=usual)
+    elif is_missing(typical):
+        sentence = w.get("list.missing_typical").format(label=words.label, value=shown)
+    else:
+        sentence = words.reason.format(
+            value=shown,
+            typical=usual,
+            window=w.with_unit(feature.window, "window") if feature.window else "",
+        )
+    return sentence if feature.lever else w.get("list.context_reason").format(sentence=sentence)
+
+
+def spreadsheet_safe(cell: object) -> object:
+    """Text that would be read as a formula gets a leading apostrophe; all else is unchanged."""
+    if isinstance(cell, str) and cell.startswith(FORMULA_STARTS):
+        return "'" + cell
+    return cell
+
+
+def _columns(frame: pd.DataFrame, task: str, w: Wording) -> dict[str, str]:
+    """Column -> heading, in the order of the list."""
+    context = [name for name in CONTEXT if name in frame]
+    names = ["rank", "customer_id", "tier", "risk", "probability", *context]
+    names += [*(f"reason_{i + 1}" for i in range(REASONS)), "play", "as_of"]
+    by_task = {"risk", "probability"}
+    return {n: w.get(f"list.{n}_{task}" if n in by_task else f"list.{n}") for n in names}
+
+
+class _Rows:
+    """The list's rows as typed cells, in words of one language."""
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        names: Sequence[str],
+        catalog: Catalog,
+        w: Wording,
+        currency: str,
+    ) -> None:
+        self.frame, self.names, self.w = frame, names, w
+        self._catalog = catalog
+        self._sentence = lru_cache(maxsize=100_000)(
+            lambda name, value, typical: self._say(name, value, typical, currency)
+        )
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __iter__(self) -> Iterator[list[object]]:
+        cells = [self._cells(name) for name in self.names]
+        return (list(row) for row in zip(*cells, strict=True))
+
+    def _cells(self, name: str) -> Iterator[object]:
+        show = self._shows().get(name)
+        if name.startswith("reason_"):
+            place = int(name.removeprefix("reason_")) - 1
+            return (self._reason(reasons, place) for reasons in self.frame["reasons"])
+        values = self.frame[name].tolist()
+        return (show(value) for value in values) if show else iter(values)
+
+    def _shows(self) -> dict[str, Callable[[Any], object]]:
+        context = {
+            name: lru_cache(maxsize=10_000)(lambda value, n=name: self.w.category(n, value))
+            for name in CONTEXT
+        }
+        return {
+            **context,
+            "customer_id": clean,
+            "as_of": lru_cache(maxsize=1000)(as_date),
+            "tier": lambda tier: self.w.get("list.tiers")[tier],
+            "play": lru_cache(maxsize=1000)(self._play),
+        }
+
+    def _play(self, family: object) -> str:
+        known = None if is_missing(family) else self._catalog.families.get(str(family))
+        if known is None:
+            return self.w.get("list.no_play")
+        return getattr(known, f"play_{self.w.language}") or self.w.get("list.no_play")
+
+    def _reason(self, reasons: Sequence[Mapping[str, Any]] | None, place: int) -> str:
+        if reasons is None or len(reasons) <= place:
+            return ""
+        reason = reasons[place]
+        value, typical = reason["value"], reason["typical"]
+        return self._sentence(reason["feature"], _rounded(value), _rounded(typical))
+
+    def _say(self, name: str, value: object, typical: object, currency: str) -> str:
+        feature = self._catalog.features[name]
+        return clean(reason_sentence(feature, value, typical, self.w.language, currency), 400)
+
+
+def _rounded(value: object) -> object:
+    """Four significant digits: more is never shown, and equal sentences are said once."""
+    if is_missing(value):
+        return None
+    return value if isinstance(value, str) else float(f"{value:.4g}")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place if the block succeeds."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_csv(path: Path, columns: Mapping[str, str], rows: _Rows) -> None:
+    """UTF-8 with BOM and CRLF, which is what Excel opens without asking."""
+    percent = [name in {"risk", "probability"} for name in columns]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file, lineterminator="\r\n")
+        writer.writerow(columns.values())
+        for row in rows:
+            writer.writerow(
+                f"{cell:.4f}" if is_share else spreadsheet_safe(cell)
+                for cell, is_share in zip(row, percent, strict=True)
+            )
+
+
+def _write_xlsx(
+    path: Path,
+    columns: Mapping[str, str],
+    rows: _Rows,
+    most: int,
+    task: str,
+    about: Mapping[str, str],
+) -> None:
+    w = rows.w
+    options = {
+        "constant_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+    }
+    with xlsxwriter.Workbook(str(path), options) as book:
+        book.set_properties({"title": w.get(f"list.title_{task}"), "created": CREATED})
+        sheet = book.add_worksheet(w.get("list.sheet"))
+        top = {"valign": "top"}
+        header = book.add_format(
+            {"bold": True, "bg_color": "#0B5D6B", "font_color": "#FFFFFF", "text_wrap": True, **top}
+        )
+        plain, wrapped = book.add_format(top), book.add_format({"text_wrap": True, **top})
+        formats = {
+            "rank": book.add_format({"num_format": "#,##0", **top}),
+            "risk": book.add_format({"num_format": "0.0%", **top}),
+            "probability": book.add_format({"num_format": "0.0%", **top}),
+            "as_of": book.add_format({"num_format": "yyyy-mm-dd", "align": "left", **top}),
+        }
+        tiers = _tier_formats(book, w)
+        for at, (name, heading) in enumerate(columns.items()):
+            width = WIDE if name == "play" or name.startswith("reason_") else WIDTHS.get(name, 14)
+            sheet.set_column(at, at, width)
+            sheet.write_string(0, at, heading, header)
+        sheet.freeze_panes(1, 2)
+        shown = min(len(rows), most)
+        sheet.autofilter(0, 0, max(shown, 1), len(columns) - 1)
+        sheet.set_landscape()
+        sheet.set_paper(9)
+        sheet.fit_to_pages(1, 0)
+        sheet.repeat_rows(0)
+        names = list(columns)
+        for number, row in enumerate(islice(rows, most), start=1):
+            for at, (name, cell) in enumerate(zip(names, row, strict=True)):
+                if name in {"rank", "risk", "probability"}:
+                    sheet.write_number(number, at, cell, formats[name])
+                elif name == "as_of":
+                    sheet.write_datetime(number, at, cell, formats[name])
+                else:
+                    is_long = name == "play" or name.startswith("reason_")
+                    style = tiers[str(cell)] if name == "tier" else wrapped if is_long else plain
+                    sheet.write_string(number, at, cell, style)
+        _write_legend(book, columns, w, task, about, (shown, len(rows)))
+
+
+def _tier_formats(book: Any, w: Wording) -> dict[str, Any]:
+    """Dark, mid and white cells: the order reads in grey as in colour."""
+    colours = {"high": ("#8C2D04", "#FFFFFF"), "medium": ("#FDD0A2", "#1F2933")}
+    formats = {}
+    for tier, label in w.get("list.tiers").items():
+        style: dict[str, Any] = {"valign": "top", "align": "center", "bold": tier == "high"}
+        if tier in colours:
+            style["bg_color"], style["font_color"] = colours[tier]
+        formats[label] = book.add_format(style)
+    return formats
+
+
+def _write_legend(
+    book: Any,
+    columns: Mapping[str, str],
+    w: Wording,
+    task: str,
+    about: Mapping[str, str],
+    count: tuple[int, int],
+) -> None:
+    sheet = book.add_worksheet(w.get("list.legend_sheet"))
+    title = book.add_format({"bold": True, "font_size": 14})
+    bold = book.add_format({"bold": True, "valign": "top"})
+    wrapped = book.add_format({"text_wrap": True, "valign": "top"})
+    sheet.set_column(0, 0, 30)
+    sheet.set_column(1, 1, 100)
+    meaning = w.get("list.meaning")
+    kinds = dict.fromkeys(CONTEXT, "context") | {f"reason_{i + 1}": "reason" for i in range(3)}
+    tiers = w.get("list.tiers")
+    blocks: list[tuple[str, list[tuple[str, str]]]] = [
+        ("reasons", [("", text) for text in w.get("list.reason_notes").values()]),
+        ("tiers", [(tiers[tier], text) for tier, text in w.get("list.tier_meaning").items()]),
+        ("columns", [(head, meaning[kinds.get(name, name)]) for name, head in columns.items()]),
+        ("made_from", [(w.known("about", key), clean(about[key])) for key in sorted(about)]),
+    ]
+    sheet.write_string(0, 0, w.get(f"list.title_{task}"), title)
+    line = 1
+    if count[0] < count[1]:
+        shown, total = (w.number(number) for number in count)
+        sheet.write_string(line, 0, w.get("list.truncated").format(shown=shown, total=total))
+        line += 1
+    for heading, pairs in blocks:
+        line += 1
+        sheet.write_string(line, 0, w.get(f"list.legend.{heading}"), bold)
+        for left, right in pairs:
+            line += 1
+            sheet.write_string(line, 0, left, wrapped)
+            sheet.write_string(line, 1, right, wrapped)
+        line += 1

@@ -1,0 +1,195 @@
+"""What the leadership report says, in which order, and what it refuses to say."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from reports.leadership import build_facts, render
+from reports.wording import Catalog
+
+NUMBER = re.compile(r'<data value="([^"]*)" data-from="([^"]*)">')
+ATTACK = (
+    '</svg><script>alert("x")</script><img src=x onerror=alert(1)>" onmouseover="alert(2)\u202e🛒'
+)
+
+
+class Outline(HTMLParser):
+    """Elements, headings and attributes of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def brief(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts without the many charts that a test does not look at."""
+    for task in facts["tasks"].values():
+        if task.get("explained"):
+            task["explained"]["curves"] = task["explained"]["curves"][:1]
+    return facts
+
+
+def findings(arguments: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(found["kind"], found["task"]) for found in build_facts(**arguments)["findings"]]
+
+
+def test_facts_are_plain_json(facts: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(facts, allow_nan=False)) == facts
+
+
+def test_a_good_model_is_followed_by_what_is_associated(arguments: dict[str, Any]) -> None:
+    assert findings(arguments) == [
+        ("found", "churn"),
+        ("factor", "churn"),
+        ("factor", "repeat_purchase"),
+    ]
+
+
+def test_a_model_that_does_not_beat_a_simple_rule_says_so_first(arguments: dict[str, Any]) -> None:
+    metrics = arguments["evaluation"]["repeat_purchase"]["metrics"]
+    metrics["beats_best_baseline"] = False
+    assert findings(arguments)[0] == ("not_better", "repeat_purchase")
+
+
+def test_without_signal_no_factor_is_named(arguments: dict[str, Any], catalog: Catalog) -> None:
+    auc = arguments["evaluation"]["churn"]["metrics"]["model"]["auc"]
+    auc |= {"value": 0.512, "low": 0.496, "high": 0.528}
+    facts = brief(build_facts(**arguments))
+    assert [f["kind"] for f in facts["findings"] if f["task"] == "churn"] == ["no_signal"]
+    page = render(facts, "en", catalog)
+    assert "No usable signal" in page
+    assert "artifacts/explanation/churn" not in page
+    assert "artifacts/explanation/repeat_purchase" in page
+
+
+def test_a_skipped_task_is_one_plain_sentence(arguments: dict[str, Any], catalog: Catalog) -> None:
+    sentence = {"en": "There are no orders.", "ja": "注文のデータがありません。"}
+    arguments["summary"]["tasks"]["repeat_purchase"] = {"skipped": sentence}
+    for part in ("evaluation", "explanation", "segments"):
+        del arguments[part]["repeat_purchase"]
+    facts = brief(build_facts(**arguments))
+    assert facts["tasks"]["repeat_purchase"] == {"skipped": sentence, "event": "repeat_purchase"}
+    for language, said in sentence.items():
+        page = render(facts, language, catalog)
+        assert said in page
+        assert "artifacts/evaluation/repeat_purchase" not in page
+
+
+def test_every_task_may_be_skipped(arguments: dict[str, Any], catalog: Catalog) -> None:
+    skipped = {"en": "No data.", "ja": "データがありません。"}
+    for task in ("churn", "repeat_purchase"):
+        arguments["summary"]["tasks"][task] = {"skipped": skipped}
+    assert "データがありません。" in render(build_facts(**arguments), "ja", catalog)
+
+
+def test_a_factor_is_named_only_if_model_and_observation_agree(arguments: dict[str, Any]) -> None:
+    dependence = arguments["explanation"]["churn"]["dependence"]
+    dependence["observed_low"] = 0.0
+    dependence["observed_high"] = 1.0
+    assert ("no_factor", "churn") in findings(arguments)
+
+
+def test_the_contrast_starts_with_the_less_welcome_end(facts: dict[str, Any]) -> None:
+    contrast = facts["tasks"]["churn"]["explained"]["contrast"]
+    assert contrast["feature"] == "first_response_hours_typical_90d"
+    assert (contrast["first"]["value"], contrast["second"]["value"]) == (38.0, 0.2)
+
+
+def test_a_factor_against_expectation_is_marked(pages: dict[str, str]) -> None:
+    assert '<span class="agrees no">against expectation</span>' in pages["en"]
+    assert '<span class="agrees no">想定と逆</span>' in pages["ja"]
+
+
+def test_both_languages_carry_the_same_numbers(pages: dict[str, str]) -> None:
+    english, japanese = (NUMBER.findall(pages[language]) for language in ("en", "ja"))
+    assert sorted(english) == sorted(japanese)
+    assert len(english) > 300
+    assert all(source.startswith("artifacts/") for _, source in english)
+
+
+def test_a_finding_has_one_interval_and_one_period_per_sentence(pages: dict[str, str]) -> None:
+    text = re.sub("<[^>]+>", "", pages["en"])
+    assert "Of 100 customers who left, 31 were among the 10%" in text
+    assert "(95% interval 29 to 34; customers scored from Jan 2025 to Apr 2025)" in text
+    japanese = re.sub("<[^>]+>", "", pages["ja"])
+    assert "100人中31人" in japanese
+    assert "（95%信頼区間 29〜34、基準日は2025年1月〜2025年4月）" in japanese
+
+
+def test_the_same_facts_give_the_same_bytes(arguments: dict[str, Any], catalog: Catalog) -> None:
+    first, second = (
+        render(brief(build_facts(**copy.deepcopy(arguments))), "ja", catalog) for _ in range(2)
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_page_is_one_sound_self_contained_file(pages: dict[str, str], language: str) -> None:
+    page = pages[language]
+    outline = Outline(page)
+    assert f'<html lang="{language}">' in page
+    assert len(page.encode()) < 600_000
+    assert not {"script", "link", "img", "iframe", "object"} & set(outline.tags)
+    addresses = {value for name, value in outline.attributes if name in ("href", "src")}
+    assert all(str(address).startswith("#") for address in addresses)
+    levels = [int(tag[1]) for tag in outline.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert {"header", "main", "nav", "footer"} <= set(outline.tags)
+    counts = [outline.tags.count(tag) for tag in ("figure", "figcaption", "svg", "details")]
+    assert len(set(counts)) == 1 and counts[0] > 20
+    assert outline.tags.count("table") == outline.tags.count("caption")
+    identifiers = [value for name, value in outline.attributes if name == "id"]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_text_from_data_is_harmless(arguments: dict[str, Any], catalog: Catalog) -> None:
+    segments = arguments["segments"]["churn"]
+    segments.loc[0, ["dimension", "value"]] = ATTACK, ATTACK
+    segments.loc[1, "value"] = "w" * 10_000
+    contract = arguments["contract"]
+    contract["source"] = contract["description"]["en"] = ATTACK
+    contract["tables"][ATTACK] = {**contract["tables"]["tickets"], "reasons": {ATTACK: 3}}
+    contract["absent"] = [ATTACK]
+    contract["warnings"] = [{"table": ATTACK, "message": ATTACK}]
+    del arguments["about"]["company"]
+    arguments["about"][ATTACK] = ATTACK
+    arguments["summary"]["tasks"]["churn"]["ineligible"] = {ATTACK: 1}
+    arguments["summary"]["tasks"]["repeat_purchase"] = {"skipped": {"en": ATTACK, "ja": ATTACK}}
+    page = render(brief(build_facts(**arguments)), "en", catalog)
+    outline = Outline(page)
+    assert not {"script", "img"} & set(outline.tags)
+    assert not [name for name, _ in outline.attributes if name.startswith("on")]
+    assert "\u202e" not in page
+    assert "w" * 200 not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_small_groups_are_counted_but_not_shown(pages: dict[str, str]) -> None:
+    assert "Korean" in pages["en"] and "Chinese" not in pages["en"]
+    assert "Groups with fewer than 30 customers, not shown: 1." in pages["en"]
+
+
+def test_missing_metrics_do_not_break_the_page(arguments: dict[str, Any], catalog: Catalog) -> None:
+    metrics = arguments["evaluation"]["churn"]["metrics"]
+    nothing = {"value": None, "low": None, "high": None}
+    for name in ("calibration_slope", "auc", "lift_top_decile"):
+        metrics["model"][name] = nothing
+    arguments["evaluation"]["churn"]["by_as_of"][["auc", "auc_low", "auc_high"]] = float("nan")
+    arguments["explanation"]["churn"]["features"]["direction_low"] = float("nan")
+    facts = brief(build_facts(**arguments))
+    assert facts["findings"][0]["kind"] == "no_signal"
+    assert "–" in render(facts, "ja", catalog)
