@@ -34,6 +34,7 @@ from data.contracts import (
     Reference,
     Table,
 )
+from data.errors import InputError
 from data.source import Source
 
 BUCKET_SQL = "CAST('0x' || left(md5(customer_id), 8) AS BIGINT) % {buckets}"
@@ -55,7 +56,7 @@ _TYPE_NAME = {TIMESTAMP: "TIMESTAMP WITH TIME ZONE"}
 _FRACTIONAL = ("DOUBLE", "FLOAT", "DECIMAL")
 
 
-class IngestError(ValueError):
+class IngestError(InputError):
     """The source breaks the contract; the message names table, column, first value and cure."""
 
 

@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from data.contracts import TABLE, TABLES
+from data.errors import InputError
 
 SOURCES = Path(__file__).parent / "sources"
 PROJECT = Path(__file__).parent.parent
@@ -30,7 +31,7 @@ _PLACEHOLDER = re.compile(r"\{[A-Za-z_]\w*\}")
 _FILE = re.compile(r"'\{root\}/([^']+)'")
 
 
-class SourceError(ValueError):
+class SourceError(InputError):
     """A source cannot be used as it is; the message says what to change."""
 
 

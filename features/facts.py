@@ -501,24 +501,30 @@ def connect(
     return connection
 
 
+def frame_of(connection: duckdb.DuckDBPyConnection, sql: str) -> pd.DataFrame:
+    """The answer to a query; times come as UTC."""
+    return connection.sql(sql).to_arrow_table().to_pandas()
+
+
 def score_messages(connection: duckdb.DuckDBPyConnection) -> None:
     """Create `message_polarity`, the tone of every customer message, from its text."""
-    texts = connection.execute(
+    texts = frame_of(
+        connection,
         "SELECT event_id, record_version, language, text FROM messages_versions"
-        " WHERE author = 'customer' ORDER BY ALL"
-    ).df()
+        " WHERE author = 'customer' ORDER BY ALL",
+    )
     scores = polarity(
         [text if isinstance(text, str) else None for text in texts["text"]],
         [language if isinstance(language, str) else None for language in texts["language"]],
     )
-    frame = pd.DataFrame(
+    scored = pd.DataFrame(
         {
             "event_id": texts["event_id"].astype("string"),
             "record_version": texts["record_version"].astype("int64"),
             "polarity": scores,
         }
     )
-    connection.register("message_polarity_frame", frame)
+    connection.register("message_polarity_frame", scored)
     connection.execute(
         "CREATE TEMP TABLE message_polarity AS SELECT event_id, record_version,"
         " CASE WHEN isnan(polarity) THEN NULL ELSE polarity END AS polarity"

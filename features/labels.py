@@ -18,6 +18,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from features.facts import frame_of
+
 TASKS = ("churn", "repeat_purchase")
 
 LABELLED = "labelled"
@@ -111,12 +113,12 @@ def label(
         ) JOIN as_of_frame ON known < as_of
         ORDER BY customer_id, as_of
     """)
-    frame = connection.execute("FROM spine ORDER BY customer_id, as_of").df()
+    frame = frame_of(connection, "FROM spine ORDER BY customer_id, as_of")
     for outcome in outcomes:
         sql = _CONTRACTUAL if outcome.definition == "contractual" else _PURCHASE
         connection.execute("SET VARIABLE gap = ?", [timedelta(days=outcome.gap)])
         connection.execute("SET VARIABLE horizon = ?", [timedelta(days=outcome.horizon)])
-        found = connection.execute(sql).df()
+        found = frame_of(connection, sql)
         if not (
             found["customer_id"].equals(frame["customer_id"])
             and found["as_of"].equals(frame["as_of"])

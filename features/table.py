@@ -12,7 +12,7 @@ import pandas as pd
 
 from features.catalog import Feature
 from features.declare import Attribute
-from features.facts import STREAM, facts, open_bucket, score_messages
+from features.facts import STREAM, facts, frame_of, open_bucket, score_messages
 from features.kernel import aggregate
 from features.labels import ELIGIBLE, Outcome, label
 
@@ -116,13 +116,16 @@ def _attributes(
     for feature in wanted:
         source = feature.source
         assert isinstance(source, Attribute)
-        found = connection.execute(f"""
+        found = frame_of(
+            connection,
+            f"""
             SELECT n, arg_max({source.column}, (known_from, record_version, event_id)) AS value
             FROM attribute_rows LEFT JOIN (
                 SELECT * FROM {source.table} WHERE {source.column} IS NOT NULL
             ) AS record ON record.customer_id = attribute_rows.customer_id
                 AND known_from < as_of AND (known_until IS NULL OR as_of <= known_until)
             GROUP BY n ORDER BY n
-        """).df()
+        """,
+        )
         out[feature.name] = pd.Series(found["value"].to_numpy(dtype=object), index=rows.index)
     return out

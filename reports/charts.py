@@ -29,6 +29,8 @@ EXTENT = {"minExtent": 46, "maxExtent": 46}
 SVG = "http://www.w3.org/2000/svg"
 # Presentation-only noise of Vega's renderer; the figure carries the chart's one accessible name.
 NOISE = re.compile("class|role|pointer-events|aria-.*|version|font-family")
+INVISIBLE = ("", "M0,0h0v0h0Z")
+LONG_NUMBER = re.compile(r"(\d+\.\d\d)\d+")
 
 PANELS = {
     "model": ("shap", "shap_low", "shap_high"),
@@ -62,13 +64,23 @@ def _svg(chart: alt.TopLevelMixin, description: str) -> str:
     )
     specification = _cleaned(configured.to_dict(validate=False))
     root = ElementTree.fromstring(vl_convert.vegalite_to_svg(specification))
-    for element in root.iter():
-        for name in [name for name in element.attrib if NOISE.fullmatch(name)]:
-            del element.attrib[name]
+    _lighten(root)
     root.set("role", "img")
     root.set("aria-label", clean(description, 1000))
     root.set("font-family", FONTS)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _lighten(root: ElementTree.Element) -> None:
+    """Remove what Vega writes but nobody sees: about two fifths of the bytes."""
+    for element in root.iter():
+        for child in [c for c in element if c.get("d") in INVISIBLE or c.get("display") == "none"]:
+            element.remove(child)
+        for name, value in list(element.attrib.items()):
+            if NOISE.fullmatch(name) or (name == "opacity" and value == "1"):
+                del element.attrib[name]
+            else:
+                element.set(name, LONG_NUMBER.sub(r"\1", value))
 
 
 def _cleaned(node: Any) -> Any:

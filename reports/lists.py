@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import xlsxwriter
@@ -25,6 +26,7 @@ CREATED = datetime(2000, 1, 1)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 WIDTHS = {"rank": 7, "customer_id": 18, "as_of": 12, "probability": 14, "risk": 14, "tier": 9}
 WIDE = 46
+SENTENCES = ("play", *(f"reason_{i + 1}" for i in range(REASONS)))
 
 
 def write_list(
@@ -36,6 +38,7 @@ def write_list(
     about: Mapping[str, str],
     languages: Sequence[str] = LANGUAGES,
     currency: str = "JPY",
+    time_zone: str = "UTC",
     xlsx_rows: int = XLSX_ROWS,
 ) -> list[Path]:
     """Write one task's list; returns the files written, each replaced as a whole.
@@ -43,8 +46,9 @@ def write_list(
     `frame` is ranked, one row per customer: `rank`, `customer_id`, `as_of`, `probability` (of
     y = 1), `risk` (of the bad outcome), `tier` (high, medium, low), any of `segment`, `language`,
     `plan`, `reasons` (a list of up to three dicts: feature, family, lever, value, typical,
-    contribution) and `play` (a family's key or None). `list.parquet` holds it as it is; the CSV
-    and Excel files say it in words, Excel for the first `xlsx_rows` customers.
+    contribution; value_text and typical_text for categories) and `play` (a family's key or None).
+    `as_of` is shown as the day it is in `time_zone`. `list.parquet` holds the frame as it is; the
+    CSV and Excel files say it in words, Excel for the first `xlsx_rows` customers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _replacing(folder / "list.parquet") as path:
@@ -52,7 +56,7 @@ def write_list(
     written = [folder / "list.parquet"]
     for language in languages:
         columns = _columns(frame, task, Wording(language))
-        rows = _Rows(frame, list(columns), catalog, Wording(language), currency)
+        rows = _Rows(frame, list(columns), catalog, Wording(language), currency, time_zone)
         written += [folder / f"list.{language}.csv", folder / f"list.{language}.xlsx"]
         with _replacing(written[-2]) as path:
             _write_csv(path, columns, rows)
@@ -96,7 +100,9 @@ def spreadsheet_safe(cell: object) -> object:
 def _columns(frame: pd.DataFrame, task: str, w: Wording) -> dict[str, str]:
     """Column -> heading, in the order of the list."""
     context = [name for name in CONTEXT if name in frame]
-    names = ["rank", "customer_id", "tier", "risk", "probability", *context]
+    names = ["rank", "customer_id", "tier", "risk"]
+    # The probability of churn is the risk itself; that of buying again is not.
+    names += [*([] if task == "churn" else ["probability"]), *context]
     names += [*(f"reason_{i + 1}" for i in range(REASONS)), "play", "as_of"]
     by_task = {"risk", "probability"}
     return {n: w.get(f"list.{n}_{task}" if n in by_task else f"list.{n}") for n in names}
@@ -112,9 +118,10 @@ class _Rows:
         catalog: Catalog,
         w: Wording,
         currency: str,
+        time_zone: str,
     ) -> None:
         self.frame, self.names, self.w = frame, names, w
-        self._catalog = catalog
+        self._catalog, self._zone = catalog, ZoneInfo(time_zone)
         self._sentence = lru_cache(maxsize=100_000)(
             lambda name, value, typical: self._say(name, value, typical, currency)
         )
@@ -142,10 +149,13 @@ class _Rows:
         return {
             **context,
             "customer_id": clean,
-            "as_of": lru_cache(maxsize=1000)(as_date),
+            "as_of": lru_cache(maxsize=1000)(self._day),
             "tier": lambda tier: self.w.get("list.tiers")[tier],
             "play": lru_cache(maxsize=1000)(self._play),
         }
+
+    def _day(self, at: Any) -> date:
+        return as_date(at.astimezone(self._zone) if getattr(at, "tzinfo", None) else at)
 
     def _play(self, family: object) -> str:
         known = None if is_missing(family) else self._catalog.families.get(str(family))
@@ -157,8 +167,10 @@ class _Rows:
         if reasons is None or len(reasons) <= place:
             return ""
         reason = reasons[place]
-        value, typical = reason["value"], reason["typical"]
-        return self._sentence(reason["feature"], _rounded(value), _rounded(typical))
+        value, typical = (
+            reason.get(f"{key}_text") or _rounded(reason[key]) for key in ("value", "typical")
+        )
+        return self._sentence(reason["feature"], value, typical)
 
     def _say(self, name: str, value: object, typical: object, currency: str) -> str:
         feature = self._catalog.features[name]
@@ -166,10 +178,11 @@ class _Rows:
 
 
 def _rounded(value: object) -> object:
-    """Four significant digits: more is never shown, and equal sentences are said once."""
-    if is_missing(value):
-        return None
-    return value if isinstance(value, str) else float(f"{value:.4g}")
+    """The digits that are shown, so that equal sentences are put into words once."""
+    if is_missing(value) or isinstance(value, str):
+        return None if is_missing(value) else value
+    number = float(value)  # type: ignore[arg-type]
+    return round(number) if abs(number) >= 100 else float(f"{number:.3g}")
 
 
 @contextmanager
@@ -225,9 +238,10 @@ def _write_xlsx(
             "probability": book.add_format({"num_format": "0.0%", **top}),
             "as_of": book.add_format({"num_format": "yyyy-mm-dd", "align": "left", **top}),
         }
+        formats |= dict.fromkeys(SENTENCES, wrapped)
         tiers = _tier_formats(book, w)
         for at, (name, heading) in enumerate(columns.items()):
-            width = WIDE if name == "play" or name.startswith("reason_") else WIDTHS.get(name, 14)
+            width = WIDE if name in SENTENCES else WIDTHS.get(name, 14)
             sheet.set_column(at, at, width)
             sheet.write_string(0, at, heading, header)
         sheet.freeze_panes(1, 2)
@@ -237,17 +251,17 @@ def _write_xlsx(
         sheet.set_paper(9)
         sheet.fit_to_pages(1, 0)
         sheet.repeat_rows(0)
-        names = list(columns)
+        writers = {"rank": sheet.write_number, "risk": sheet.write_number}
+        writers |= {"probability": sheet.write_number, "as_of": sheet.write_datetime}
+        cells = [
+            (at, writers.get(name, sheet.write_string), formats.get(name, plain))
+            for at, name in enumerate(columns)
+        ]
+        tier_at = list(columns).index("tier")
         for number, row in enumerate(islice(rows, most), start=1):
-            for at, (name, cell) in enumerate(zip(names, row, strict=True)):
-                if name in {"rank", "risk", "probability"}:
-                    sheet.write_number(number, at, cell, formats[name])
-                elif name == "as_of":
-                    sheet.write_datetime(number, at, cell, formats[name])
-                else:
-                    is_long = name == "play" or name.startswith("reason_")
-                    style = tiers[str(cell)] if name == "tier" else wrapped if is_long else plain
-                    sheet.write_string(number, at, cell, style)
+            cells[tier_at] = (tier_at, sheet.write_string, tiers[str(row[tier_at])])
+            for at, write, style in cells:
+                write(number, at, row[at], style)
         _write_legend(book, columns, w, task, about, (shown, len(rows)))
 
 

@@ -181,7 +181,7 @@ class Wording:
             amount, unit = amount / 24, "days"
         size = abs(amount)
         digits = 0 if amount == round(amount) or size >= 10 else 1 if size >= 1 else 2
-        if unit == "minutes":
+        if unit == "minutes" or (unit == "days" and size >= 3):
             digits = 0
         shown = self.number(amount, digits)
         if short and unit in self.get("short_units"):

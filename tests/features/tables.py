@@ -24,7 +24,7 @@ def table(name: str, *rows: dict[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame(out, columns=[column.name for column in TABLE[name].all_columns])
     for column in TABLE[name].all_columns:
         if column.type == "TIMESTAMPTZ":
-            frame[column.name] = pd.to_datetime(frame[column.name], utc=True, format="ISO8601")
+            frame[column.name] = pd.to_datetime(frame[column.name], utc=True, format="mixed")
         elif column.type == "VARCHAR":
             frame[column.name] = frame[column.name].astype("string")
     return frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -159,7 +160,7 @@ def test_the_page_is_one_sound_self_contained_file(pages: dict[str, str], langua
 def test_text_from_data_is_harmless(arguments: dict[str, Any], catalog: Catalog) -> None:
     segments = arguments["segments"]["churn"]
     segments.loc[0, ["dimension", "value"]] = ATTACK, ATTACK
-    segments.loc[1, "value"] = "w" * 10_000
+    segments.loc[1, ["dimension", "value"]] = ATTACK, "w" * 10_000
     contract = arguments["contract"]
     contract["source"] = contract["description"]["en"] = ATTACK
     contract["tables"][ATTACK] = {**contract["tables"]["tickets"], "reasons": {ATTACK: 3}}
@@ -181,6 +182,17 @@ def test_text_from_data_is_harmless(arguments: dict[str, Any], catalog: Catalog)
 def test_small_groups_are_counted_but_not_shown(pages: dict[str, str]) -> None:
     assert "Korean" in pages["en"] and "Chinese" not in pages["en"]
     assert "Groups with fewer than 30 customers, not shown: 1." in pages["en"]
+
+
+def test_a_finding_needs_a_unit_a_reader_can_picture(
+    arguments: dict[str, Any], catalog: Catalog
+) -> None:
+    name = "first_response_hours_typical_90d"
+    known: Any = catalog.features[name]
+    vague = replace(known, unit="level")
+    arguments["catalog"] = Catalog({**catalog.features, name: vague}, catalog.families)
+    contrast = build_facts(**arguments)["tasks"]["churn"]["explained"]["contrast"]
+    assert contrast["feature"] == "first_contact_resolution_share_90d"
 
 
 def test_missing_metrics_do_not_break_the_page(arguments: dict[str, Any], catalog: Catalog) -> None:

@@ -29,6 +29,10 @@ def reason(feature: str, family: str, value: Any, typical: Any) -> dict[str, Any
 def frame() -> pd.DataFrame:
     slow = reason("first_response_hours_typical_90d", "responsiveness", 38.2, 1.4)
     renewal = reason("days_to_renewal", "subscription", 12.0, 180.0)
+    language = reason("language", "profile", None, None) | {
+        "value_text": "en",
+        "typical_text": "ja",
+    }
     silent = reason("csat_last", "satisfaction", None, 80.0)
     return pd.DataFrame(
         {
@@ -40,7 +44,7 @@ def frame() -> pd.DataFrame:
             "tier": ["high", "medium", "low", "low"],
             "segment": ["+cmd|' /C calc'!A0", "@SUM(1)", None, "premium"],
             "language": ["ja", "en", None, "ko"],
-            "reasons": [[slow, renewal, silent], [renewal], [], None],
+            "reasons": [[slow, renewal, silent], [renewal, language], [], None],
             "play": ["responsiveness", None, None, None],
         }
     )
@@ -61,10 +65,10 @@ def test_the_csv_opens_in_excel_without_questions(folder: Path) -> None:
     raw = (folder / "list.ja.csv").read_bytes()
     assert raw.startswith(b"\xef\xbb\xbf") and raw.count(b"\r\n") == 5
     header, first, second, *_ = read_csv(folder / "list.ja.csv")
-    assert header[:5] == ["順位", "お客様ID", "優先度", "解約リスク", "解約の確率"]
+    assert header[:5] == ["順位", "お客様ID", "優先度", "解約リスク", "セグメント"]
     assert second[1] == "山田-002"
     assert first[3] == "0.4130"
-    assert "初回応答時間（代表値、直近90日）は38時間です" in first[7]
+    assert "初回応答時間（代表値、直近90日）は38時間です" in first[6]
 
 
 def test_no_csv_cell_begins_a_formula(folder: Path) -> None:
@@ -77,9 +81,9 @@ def test_no_csv_cell_begins_a_formula(folder: Path) -> None:
 def test_the_workbook_is_typed_text_and_numbers(folder: Path) -> None:
     book = openpyxl.load_workbook(folder / "list.en.xlsx")
     sheet = book["List"]
-    assert sheet.freeze_panes == "C2" and sheet.auto_filter.ref == "A1:L5"
+    assert sheet.freeze_panes == "C2" and sheet.auto_filter.ref == "A1:K5"
     first = sheet[2]
-    assert [cell.data_type for cell in first[:5]] == ["n", "s", "s", "n", "n"]
+    assert [cell.data_type for cell in first[:5]] == ["n", "s", "s", "n", "s"]
     assert first[1].value == FORMULA
     assert (first[3].value, first[3].number_format) == (0.413, "0.0%")
     assert first[-1].value.date().isoformat() == "2025-06-01"
@@ -108,6 +112,20 @@ def test_the_legend_says_that_a_reason_is_an_association(folder: Path) -> None:
         rows = openpyxl.load_workbook(folder / f"list.{language}.xlsx")[sheet]
         said = " ".join(str(cell.value) for row in rows for cell in row if cell.value)
         assert words in said and "3f9c1a" in said
+
+
+def test_the_as_of_day_is_the_day_where_the_company_is(
+    tmp_path: Path, frame: pd.DataFrame, catalog: Catalog
+) -> None:
+    frame["as_of"] = pd.Timestamp("2025-06-01", tz="Asia/Tokyo").tz_convert("UTC")
+    write_list(frame, tmp_path, task="churn", catalog=catalog, about=ABOUT, languages=["en"],
+               time_zone="Asia/Tokyo")  # fmt: skip
+    assert read_csv(tmp_path / "list.en.csv")[1][-1] == "2025-06-01"
+
+
+def test_a_category_reason_shows_its_text(folder: Path) -> None:
+    reasons = read_csv(folder / "list.en.csv")[2][6:9]
+    assert reasons[1:] == ["(context) Language: en (typical retained customer: ja).", ""]
 
 
 def test_parquet_keeps_what_was_given(folder: Path) -> None:
@@ -140,6 +158,10 @@ def test_a_long_list_is_cut_in_excel_only_and_says_so(
                languages=["en"], xlsx_rows=2)  # fmt: skip
     book = openpyxl.load_workbook(tmp_path / "list.en.xlsx")
     assert book["List"].max_row == 3
+    assert [cell.value for cell in book["List"][1]][3:5] == [
+        "Risk of not buying again",
+        "Probability of buying again",
+    ]
     assert "first 2 of 4 customers" in str(book["How to read"]["A2"].value)
     assert len(read_csv(tmp_path / "list.en.csv")) == 5
 
@@ -176,7 +198,7 @@ def test_reasons_are_sentences_with_units(catalog: Catalog) -> None:
     assert reason_sentence(renewal, 12.0, 180.0, "ja").startswith("【背景要因】契約更新までの日数")
     assert reason_sentence(renewal, 12.0, 180.0, "en").startswith("(context) ")
     assert reason_sentence(csat, float("nan"), 80.0, "ja") == (
-        "直近の顧客満足度（CSAT、0〜100）：記録なし（継続しているお客様の標準値は80点）"
+        "直近の顧客満足度（CSAT、0〜100）：記録なし（継続されるお客様の目安：80点）"
     )
     assert reason_sentence(slow, 3.0, None, "en") == (
         "Typical first response time (last 90 days): 3 hours"
