@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from data.errors import InputError
 from models.calibration import Platt
 
 DEFAULT_PARAMS: Mapping[str, float] = {
@@ -45,7 +46,7 @@ Rows = np.ndarray | slice
 ALL_ROWS = slice(None)
 
 
-class ModelError(ValueError):
+class ModelError(InputError):
     """A model cannot be fitted, applied or read; the message names the cure."""
 
 

@@ -62,7 +62,6 @@ class TrainParams(_Section):
     test_origins: int = Field(ge=1)
     calibration_cutoffs: int = Field(ge=1)
     seed: int
-    threads: int = Field(ge=1)
     rounds: int = Field(ge=1)
     learning_rate: float = Field(gt=0, le=1)
     num_leaves: int = Field(ge=2)

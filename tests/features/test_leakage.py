@@ -137,7 +137,7 @@ def test_the_future_changes_nobodys_eligibility(seed: int) -> None:
         labels = label(database(**tables), AS_OFS, OUTCOMES, AS_OFS[0])
         statuses.append(labels[["customer_id", "as_of", "churn_status", "repeat_purchase_status"]])
     assert len(set(statuses[0]["churn_status"])) > 1
-    pd.testing.assert_frame_equal(*statuses)
+    pd.testing.assert_frame_equal(statuses[0], statuses[1])
 
 
 # Anti-vacuity: a table of things that must change a feature when they happen in the past.
@@ -200,7 +200,7 @@ def test_the_past_does_change_features(name: str, row: dict[str, Any], feature: 
     before, after = (computed(tables)[feature].to_numpy()[-1] for tables in (base, changed))
     assert not (before == after or (np.isnan(before) and np.isnan(after)))
     event_later = event | {"known_at": AS_OF.isoformat()}
-    rows_later = rows_now[1:] + [event_later]
+    rows_later = [*rows_now[1:], event_later]
     later = computed(base | {name: table(name, *rows_later)})[feature].to_numpy()[-1]
     assert later == before or (np.isnan(later) and np.isnan(before))
 
