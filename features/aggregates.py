@@ -49,12 +49,6 @@ class Aggregate:
     parameter: float = 0.0
 
     @property
-    def zero_when_empty(self) -> bool:
-        """Whether no facts means 0 (nothing happened) instead of missing (nothing to say)."""
-        counts_trend = self.measure == "trend" and self.column is None
-        return counts_trend or self.measure in ("count", "sum", "decayed")
-
-    @property
     def is_windowed(self) -> bool:
         """Whether the answer depends on a window; the others look at the whole past."""
         return self.measure not in (

@@ -12,9 +12,10 @@ Two kinds of views are prepared for the SELECTs:
 - `<table>`: every record version with the span in which it was the latest visible one. A
   corrected order therefore counts with its old value before the correction was known and with
   its new value afterwards.
-- `<table>_first`: the first known record of each event. Durations and outcomes that combine
-  several rows are built on these, and only from rows known by the time the fact itself is keyed
-  to, so that no row which arrives later can change a fact that was already visible.
+- `<table>_first`: the first known record of each event, and when the event was `withdrawn`
+  (deleted), if ever. Durations and outcomes that combine several rows are built on these, and
+  only from rows known by the time the fact itself is keyed to, so that no row which arrives
+  later can change a fact that was already visible; it can only end it.
 
 Outcomes that need time to show (was it resolved within three days?) become facts when that time
 has passed, never before: that keeps slow cases from being counted as fast ones.
@@ -73,31 +74,30 @@ def _scaled(kind: str) -> str:
 
 
 PREPARED = """
-CREATE TEMP VIEW ticket AS
-SELECT ticket_id, customer_id, event_at AS opened_at, known_from AS opened_known, topic,
+CREATE TEMP TABLE ticket AS
+SELECT ticket_id, customer_id, event_at AS opened_at, known_from AS opened_known, withdrawn, topic,
        severity, channel, language
 FROM tickets_first
 QUALIFY row_number() OVER (PARTITION BY ticket_id ORDER BY known_from, event_id) = 1;
 
-CREATE TEMP VIEW ticket_step AS
-SELECT ticket_id, kind, event_at AS step_at, known_from AS known, agent_id, event_id
+CREATE TEMP TABLE ticket_step AS
+SELECT ticket_id, kind, event_at AS step_at, known_from AS known, event_id
 FROM ticket_events_first;
 
-CREATE TEMP VIEW resolution AS
-SELECT ticket_id, step_at AS resolved_at, known AS resolved_known
-FROM ticket_step WHERE kind = 'resolved'
+CREATE TEMP TABLE resolution AS
+SELECT ticket_id, customer_id, opened_at, topic, withdrawn, step_at AS resolved_at,
+       greatest(known, opened_known) AS resolved_known
+FROM ticket_step JOIN ticket USING (ticket_id)
+WHERE kind = 'resolved' AND step_at >= opened_at
 QUALIFY row_number() OVER (PARTITION BY ticket_id ORDER BY known, step_at, event_id) = 1;
 
-CREATE TEMP VIEW human_reply AS
-SELECT ticket.ticket_id, ticket.customer_id, opened_at, event_at AS replied_at,
-       greatest(known_from, opened_known) AS known
+CREATE TEMP TABLE human_reply AS
+SELECT ticket_id, ticket.customer_id, opened_at, opened_known, ticket.withdrawn,
+       event_at AS replied_at, greatest(known_from, opened_known) AS known
 FROM messages_first AS message JOIN ticket USING (ticket_id)
 WHERE author = 'agent' AND coalesce(is_public, true) AND event_at >= opened_at;
-
-CREATE TEMP VIEW first_human_reply AS
-SELECT ticket_id, min(known) AS reply_known FROM human_reply GROUP BY ticket_id;
 """
-"""Views shared by several streams. A bot's or a system's reply is no human reply (METHODS S3)."""
+"""Tables shared by several streams. A bot's or a system's reply is no human reply (METHODS S3)."""
 
 STREAMS: tuple[Stream, ...] = (
     Stream(
@@ -106,7 +106,7 @@ STREAMS: tuple[Stream, ...] = (
         ("severity", "off_hours", "by_phone", "by_chat", "by_mail", "repeats", "switches_channel"),
         f"""
         SELECT customer_id, opened_known AS first_known,
-               opened_known AS known_from, NULL AS known_until,
+               opened_known AS known_from, withdrawn AS known_until,
                ticket_id AS tie, severity,
                {_flag("hour(local) NOT BETWEEN 9 AND 17 OR isodow(local) > 5")} AS off_hours,
                {_flag("channel = 'phone'")} AS by_phone,
@@ -133,8 +133,8 @@ STREAMS: tuple[Stream, ...] = (
         # the moment it is known: a running minimum in the order of becoming known.
         f"""
         SELECT customer_id, known AS first_known, known AS known_from,
-               lead(known) OVER (PARTITION BY ticket_id ORDER BY known, replied_at DESC)
-                   AS known_until,
+               least(withdrawn, lead(known) OVER (
+                   PARTITION BY ticket_id ORDER BY known, replied_at DESC)) AS known_until,
                ticket_id AS tie, hours, {_flag("hours <= 1")} AS within_1h
         FROM (
             SELECT *, epoch(replied_at - opened_at) / 3600 AS hours,
@@ -149,13 +149,17 @@ STREAMS: tuple[Stream, ...] = (
         "response_due",
         ("tickets", "messages"),
         ("answered",),
+        # Written within a day and known within a day: a ticket that itself became known late
+        # does not make a late answer punctual.
         f"""
-        SELECT customer_id, opened_known + INTERVAL 24 HOUR AS first_known,
-               first_known AS known_from,
-               NULL AS known_until, ticket_id AS tie,
-               {_flag("coalesce(reply_known <= opened_known + INTERVAL 24 HOUR, false)")}
-                   AS answered
-        FROM ticket LEFT JOIN first_human_reply USING (ticket_id)
+        SELECT ticket.customer_id, ticket.opened_known + INTERVAL 24 HOUR AS first_known,
+               first_known AS known_from, ticket.withdrawn AS known_until,
+               ticket.ticket_id AS tie, {_flag("count(replied_at) > 0")} AS answered
+        FROM ticket LEFT JOIN human_reply AS reply
+            ON reply.ticket_id = ticket.ticket_id
+            AND replied_at <= ticket.opened_at + INTERVAL 24 HOUR
+            AND known <= ticket.opened_known + INTERVAL 24 HOUR
+        GROUP BY ALL
         """,
     ),
     Stream(
@@ -164,10 +168,15 @@ STREAMS: tuple[Stream, ...] = (
         (),
         """
         SELECT customer_id, opened_known AS first_known, opened_known AS known_from,
-               least(reply_known, resolved_known) AS known_until, ticket_id AS tie
+               least(withdrawn, reply_known, closed_known) AS known_until, ticket_id AS tie
         FROM ticket
-        LEFT JOIN first_human_reply USING (ticket_id)
-        LEFT JOIN resolution USING (ticket_id)
+        LEFT JOIN (
+            SELECT ticket_id, min(known) AS reply_known FROM human_reply GROUP BY ticket_id
+        ) USING (ticket_id)
+        LEFT JOIN (
+            SELECT ticket_id, min(known) AS closed_known FROM ticket_step
+            WHERE kind IN ('resolved', 'merged') GROUP BY ticket_id
+        ) USING (ticket_id)
         """,
     ),
     Stream(
@@ -175,13 +184,11 @@ STREAMS: tuple[Stream, ...] = (
         ("tickets", "ticket_events"),
         ("hours", "within_24h"),
         f"""
-        SELECT customer_id, greatest(resolved_known, opened_known) AS first_known,
-               first_known AS known_from,
-               NULL AS known_until, ticket_id AS tie,
+        SELECT customer_id, resolved_known AS first_known, resolved_known AS known_from,
+               withdrawn AS known_until, ticket_id AS tie,
                epoch(resolved_at - opened_at) / 3600 AS hours,
                {_flag("resolved_at - opened_at <= INTERVAL 24 HOUR")} AS within_24h
-        FROM ticket JOIN resolution USING (ticket_id)
-        WHERE resolved_at >= opened_at
+        FROM resolution
         """,
     ),
     Stream(
@@ -190,16 +197,16 @@ STREAMS: tuple[Stream, ...] = (
         ("resolved", "escalated", "transferred", "personal"),
         f"""
         SELECT customer_id, opened_known + INTERVAL 72 HOUR AS first_known,
-               first_known AS known_from,
-               NULL AS known_until, ticket.ticket_id AS tie,
+               first_known AS known_from, withdrawn AS known_until, ticket.ticket_id AS tie,
                {_flag("coalesce(bool_or(kind = 'resolved'), false)")} AS resolved,
                {_flag("coalesce(bool_or(kind = 'escalated'), false)")} AS escalated,
                {_flag("coalesce(bool_or(kind = 'transferred'), false)")} AS transferred,
                {_flag("coalesce(bool_or(kind = 'context_viewed'), false)")} AS personal
         FROM ticket LEFT JOIN ticket_step
             ON ticket_step.ticket_id = ticket.ticket_id
+            AND step_at <= opened_at + INTERVAL 72 HOUR
             AND known <= opened_known + INTERVAL 72 HOUR
-        GROUP BY customer_id, ticket.ticket_id, opened_known
+        GROUP BY customer_id, ticket.ticket_id, opened_known, withdrawn
         """,
     ),
     Stream(
@@ -207,27 +214,26 @@ STREAMS: tuple[Stream, ...] = (
         ("tickets", "ticket_events"),
         ("solved",),
         # Seven days after the first resolution: no reopening, transfer or escalation, and no
-        # other ticket on the same topic since (METHODS S7).
+        # other ticket on the same topic since the first one was opened (METHODS S7).
         f"""
         SELECT customer_id, resolved_known + INTERVAL 7 DAY AS first_known,
-               first_known AS known_from,
-               NULL AS known_until, ticket_id AS tie, {_flag("NOT moved AND NOT came_back")}
-                   AS solved
+               first_known AS known_from, withdrawn AS known_until, ticket_id AS tie,
+               {_flag("NOT moved AND NOT came_back")} AS solved
         FROM (
-            SELECT ticket.ticket_id, ticket.customer_id,
-                greatest(resolved_known, opened_known) AS resolved_known,
+            SELECT *,
                 EXISTS (SELECT 1 FROM ticket_step AS step
-                    WHERE step.ticket_id = ticket.ticket_id
+                    WHERE step.ticket_id = resolution.ticket_id
                       AND step.kind IN ('reopened', 'escalated', 'transferred')
-                      AND step.known <= resolution.resolved_known + INTERVAL 7 DAY) AS moved,
+                      AND step.step_at <= resolved_at + INTERVAL 7 DAY
+                      AND step.known <= resolved_known + INTERVAL 7 DAY) AS moved,
                 EXISTS (SELECT 1 FROM ticket AS other
-                    WHERE other.customer_id = ticket.customer_id
-                      AND other.topic = ticket.topic
-                      AND other.ticket_id <> ticket.ticket_id
-                      AND other.opened_at BETWEEN resolved_at AND resolved_at + INTERVAL 7 DAY
-                      AND other.opened_known <= resolution.resolved_known + INTERVAL 7 DAY)
-                    AS came_back
-            FROM ticket JOIN resolution USING (ticket_id)
+                    WHERE other.customer_id = resolution.customer_id
+                      AND other.topic = resolution.topic
+                      AND other.ticket_id <> resolution.ticket_id
+                      AND other.opened_at > resolution.opened_at
+                      AND other.opened_at <= resolved_at + INTERVAL 7 DAY
+                      AND other.opened_known <= resolved_known + INTERVAL 7 DAY) AS came_back
+            FROM resolution
         )
         """,
     ),
@@ -235,20 +241,26 @@ STREAMS: tuple[Stream, ...] = (
         "open_ticket",
         ("tickets", "ticket_events"),
         (),
-        # Open from its creation, and again from each reopening, until the next resolution known.
+        # Open from its creation, and again from each reopening, until it is known that it was
+        # resolved or merged after that. A ticket is never open twice: a reopening ends the spell
+        # before it.
         """
-        SELECT customer_id, opened AS first_known,
-               opened AS known_from, min(done.known) AS known_until,
-               spell.ticket_id || ' ' || opened::VARCHAR AS tie
+        SELECT customer_id, opened AS first_known, opened AS known_from,
+               least(withdrawn, min(done.known),
+                   lead(opened) OVER (PARTITION BY spell.ticket_id ORDER BY opened, since))
+                   AS known_until,
+               spell.ticket_id || ' ' || since::VARCHAR AS tie
         FROM (
-            SELECT ticket_id, customer_id, opened_known AS opened FROM ticket
+            SELECT ticket_id, customer_id, withdrawn, opened_at AS since, opened_known AS opened
+            FROM ticket
             UNION
-            SELECT ticket_id, customer_id, greatest(known, opened_known)
+            SELECT ticket_id, customer_id, withdrawn, step_at, greatest(known, opened_known)
             FROM ticket JOIN ticket_step USING (ticket_id) WHERE kind = 'reopened'
         ) AS spell
         LEFT JOIN ticket_step AS done
-            ON done.ticket_id = spell.ticket_id AND done.kind = 'resolved' AND done.known > opened
-        GROUP BY customer_id, spell.ticket_id, opened
+            ON done.ticket_id = spell.ticket_id AND done.kind IN ('resolved', 'merged')
+            AND done.step_at >= since
+        GROUP BY customer_id, spell.ticket_id, withdrawn, since, opened
         """,
     ),
     Stream(
@@ -256,19 +268,14 @@ STREAMS: tuple[Stream, ...] = (
         ("tickets", "ticket_events", "outreach"),
         ("followed",),
         f"""
-        SELECT customer_id, resolved_known + INTERVAL 10 DAY AS first_known,
-               first_known AS known_from,
-               NULL AS known_until, ticket_id AS tie,
-               {_flag("coalesce(follow_up_known <= resolved_known + INTERVAL 10 DAY, false)")}
-                   AS followed
-        FROM (
-            SELECT ticket_id, customer_id, greatest(resolved_known, opened_known) AS resolved_known
-            FROM ticket JOIN resolution USING (ticket_id)
-        )
-        LEFT JOIN (
-            SELECT ticket_id, min(known_from) AS follow_up_known FROM outreach_first
-            WHERE kind = 'follow_up' GROUP BY ticket_id
-        ) USING (ticket_id)
+        SELECT resolution.customer_id, resolved_known + INTERVAL 10 DAY AS first_known,
+               first_known AS known_from, resolution.withdrawn AS known_until,
+               resolution.ticket_id AS tie, {_flag("count(sent.event_id) > 0")} AS followed
+        FROM resolution LEFT JOIN outreach_first AS sent
+            ON sent.ticket_id = resolution.ticket_id AND kind = 'follow_up'
+            AND event_at BETWEEN resolved_at AND resolved_at + INTERVAL 10 DAY
+            AND known_from <= resolved_known + INTERVAL 10 DAY
+        GROUP BY ALL
         """,
     ),
     Stream(
@@ -277,14 +284,14 @@ STREAMS: tuple[Stream, ...] = (
         ("customer_messages", "agents"),
         """
         SELECT ticket.customer_id, opened_known + INTERVAL 14 DAY AS first_known,
-               first_known AS known_from,
-               NULL AS known_until, ticket.ticket_id AS tie,
+               first_known AS known_from, ticket.withdrawn AS known_until,
+               ticket.ticket_id AS tie,
                count(*) FILTER (author = 'customer') AS customer_messages,
                count(DISTINCT agent_id) FILTER (author = 'agent') AS agents
         FROM ticket LEFT JOIN messages_first AS message
             ON message.ticket_id = ticket.ticket_id
             AND known_from <= opened_known + INTERVAL 14 DAY
-        GROUP BY ticket.customer_id, ticket.ticket_id, opened_known
+        GROUP BY ticket.customer_id, ticket.ticket_id, opened_known, ticket.withdrawn
         """,
     ),
     _simple("reopening", "ticket_events", "kind = 'reopened'"),
@@ -329,11 +336,12 @@ STREAMS: tuple[Stream, ...] = (
         ("answered",),
         f"""
         SELECT customer_id, sent_known + INTERVAL 7 DAY AS first_known, first_known AS known_from,
-               NULL AS known_until, survey_id AS tie,
+               withdrawn AS known_until, survey_id AS tie,
                {_flag("coalesce(answer_known <= sent_known + INTERVAL 7 DAY, false)")} AS answered
         FROM (
-            SELECT survey_id, customer_id, min(known_from) AS sent_known FROM surveys_first
-            WHERE action = 'sent' GROUP BY survey_id, customer_id
+            SELECT survey_id, customer_id, known_from AS sent_known, withdrawn FROM surveys_first
+            WHERE action = 'sent'
+            QUALIFY row_number() OVER (PARTITION BY survey_id ORDER BY known_from, event_id) = 1
         )
         LEFT JOIN (
             SELECT survey_id, min(known_from) AS answer_known FROM surveys_first
@@ -370,7 +378,7 @@ STREAMS: tuple[Stream, ...] = (
         ("succeeded",),
         f"""
         SELECT customer_id, known_from + INTERVAL 72 HOUR AS first_known, first_known AS known_from,
-               NULL AS known_until, event_id AS tie, {_flag("NOT asked")} AS succeeded
+               withdrawn AS known_until, event_id AS tie, {_flag("NOT asked")} AS succeeded
         FROM (
             SELECT *, EXISTS (SELECT 1 FROM ticket
                 WHERE ticket.customer_id = visit.customer_id
@@ -395,8 +403,7 @@ STREAMS: tuple[Stream, ...] = (
         ("amount",),
         """
         SELECT customer_id, known_from AS first_known, known_from,
-               NULL AS known_until, return_id AS tie,
-               amount
+               withdrawn AS known_until, return_id AS tie, amount
         FROM returns_first
         QUALIFY row_number() OVER (PARTITION BY return_id ORDER BY known_from, event_id) = 1
         """,
@@ -407,17 +414,14 @@ STREAMS: tuple[Stream, ...] = (
         ("days",),
         """
         SELECT customer_id, known_from AS first_known, known_from,
-               NULL AS known_until, event_id AS tie,
+               withdrawn AS known_until, event_id AS tie,
                epoch(event_at - asked_at) / 86400 AS days
         FROM (
-            SELECT *, min(event_at) OVER (PARTITION BY return_id ORDER BY known_from, event_id
-                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS asked_at,
-                count(*) FILTER (kind = 'requested') OVER (PARTITION BY return_id
-                ORDER BY known_from, event_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-                AS requests
+            SELECT *, min(event_at) FILTER (kind = 'requested')
+                OVER (PARTITION BY return_id ORDER BY known_from) AS asked_at
             FROM returns_first
         )
-        WHERE kind = 'refunded' AND requests > 0
+        WHERE kind = 'refunded' AND asked_at <= event_at
         """,
     ),
     _simple(
@@ -439,8 +443,7 @@ STREAM = {stream.name: stream for stream in STREAMS}
 def open_bucket(folder: Path, bucket: int, time_zone: str) -> duckdb.DuckDBPyConnection:
     """Connect to one bucket of the canonical tables under `folder`, with all views prepared.
 
-    Tables that the source lacks are empty views, so every SELECT runs; `present` says which
-    streams have their tables.
+    Tables that the source lacks are empty, so every SELECT runs.
     """
     paths = {
         table.name: folder / table.name / f"bucket={bucket:03d}.parquet"
@@ -469,23 +472,32 @@ def connect(
         if isinstance(relation, pd.DataFrame):
             connection.register(f"{table.name}_frame", relation)
             relation = f"{table.name}_frame"
-        casts = ", ".join(
-            f"CAST({column.name if relation else 'NULL'} AS {column.type}) AS {column.name}"
-            for column in table.all_columns
-        )
-        origin = f"FROM {relation}" if relation else "WHERE false"
-        # A version is superseded when any higher version becomes known, in whatever order
-        # versions arrive. Nothing is known before it happened.
-        connection.execute(f"""
-            CREATE TEMP TABLE {table.name}_versions AS
-            SELECT *, min(known_from) OVER (PARTITION BY event_id) AS first_known,
-                min(known_from) OVER (PARTITION BY event_id ORDER BY record_version
-                    ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS known_until
-            FROM (
-                SELECT *, greatest(known_at, event_at) AS known_from
-                FROM (SELECT {casts} {origin})
+        if relation:
+            casts = ", ".join(
+                f"CAST({column.name} AS {column.type}) AS {column.name}"
+                for column in table.all_columns
             )
-        """)
+            # A version is superseded when any higher version becomes known, in whatever order
+            # versions arrive. Nothing is known before it happened.
+            connection.execute(f"""
+                CREATE TEMP TABLE {table.name}_versions AS
+                SELECT *,
+                    min(known_from) OVER (versions
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS first_known,
+                    min(known_from) OVER (versions
+                        ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS known_until
+                FROM (
+                    SELECT *, greatest(known_at, event_at) AS known_from
+                    FROM (SELECT {casts} FROM {relation})
+                )
+                WINDOW versions AS (PARTITION BY event_id ORDER BY record_version)
+            """)
+        else:
+            names = [f"{column.name} {column.type}" for column in table.all_columns]
+            spans = [f"{name} TIMESTAMPTZ" for name in ("known_from", "first_known", "known_until")]
+            connection.execute(
+                f"CREATE TEMP TABLE {table.name}_versions ({', '.join(names + spans)})"
+            )
         connection.execute(f"""
             CREATE TEMP VIEW {table.name} AS
             SELECT * FROM {table.name}_versions
@@ -493,9 +505,14 @@ def connect(
         """)
         connection.execute(f"""
             CREATE TEMP VIEW {table.name}_first AS
-            SELECT * EXCLUDE (first_known, known_until) FROM {table.name}_versions
-            QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY known_from, record_version)
-                = 1 AND op = 'upsert'
+            SELECT * EXCLUDE (first_known, known_until),
+                min(known_from) FILTER (
+                    op = 'delete' AND (known_until IS NULL OR known_from < known_until)
+                ) OVER (PARTITION BY event_id) AS withdrawn
+            FROM {table.name}_versions
+            QUALIFY row_number() OVER (
+                PARTITION BY event_id ORDER BY known_from, record_version DESC) = 1
+                AND op = 'upsert'
         """)
     connection.execute(PREPARED)
     return connection

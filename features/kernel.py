@@ -7,11 +7,11 @@ as-of date. A fact counts for a row when
 - its record is the latest one visible then: `known_from < as_of <= known_until`.
 
 The visible facts of a row are a list in rising time, so a window is the tail of that list from
-`oldest[window]` on. Counts and sums of all windows come from one visit per fact: each stretch
-between two windows' edges is summed once, and wider windows add it to the narrower ones.
-Everything else (extremes, spread, quantiles) looks at the tail itself. Only what is asked for is
-computed. Each answer depends on its own customer's facts in a fixed order and on nothing else,
-so it has the same bytes in whatever bucket it is computed.
+`oldest[window]` on. For each operand (a column, perhaps transformed) the present values are
+gathered once, latest first: a window is then the first `number[window]` of them, and counts,
+sums and extremes of all windows come out of the one visit. Only what is asked for is computed.
+Each answer depends on the facts in its window in a fixed order and on nothing else, so it has
+the same bytes in whatever bucket, and with whatever other questions, it is computed.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ FOREVER = np.iinfo(np.int64).max
 
 HALF_LIFE_US = HALF_LIFE_DAYS * DAY_US
 
-COUNT, SUM, MEAN, GEOMEAN, SHARE, TREND, DECAYED = range(7)  # from running sums
-MIN, MAX, STD, QUANTILE = range(7, 11)  # from the values in the window
-LAST, DAYS_SINCE, DAYS_UNTIL = range(11, 14)  # from the latest value
-DAYS_SINCE_LAST, DAYS_SINCE_FIRST, MEAN_GAP_DAYS = range(14, 17)  # from the times alone
+FEW = 64
+"""Up to so many values, inserting them one by one is faster than sorting."""
+
+COUNT, SUM, MEAN, GEOMEAN, SHARE, TREND, DECAYED, MIN, MAX, STD, QUANTILE = range(11)
+LAST, DAYS_SINCE, DAYS_UNTIL, DAYS_SINCE_LAST, DAYS_SINCE_FIRST, MEAN_GAP_DAYS = range(11, 17)
 
 _CODES: dict[Measure, int] = {
     "count": COUNT,
@@ -98,10 +99,10 @@ def aggregate(
     wanted = list(dict.fromkeys(filter(None, (_operand(question) for question, _ in questions))))
     operand_of = {None: -1} | {operand: i for i, operand in enumerate(wanted)}
     asked = np.array([operand_of[_operand(question)] for question, _ in questions], dtype=np.int64)
-    # How many windows the running sums of an operand have to cover: none beyond the widest asked.
+    # How many windows an operand has to be gathered for: up to the widest asked.
     reach = np.zeros(len(wanted), dtype=np.int64)
-    for operand, code, window in zip(asked, codes, wider, strict=True):
-        if operand >= 0 and code <= DECAYED:
+    for operand, window in zip(asked, wider, strict=True):
+        if operand >= 0:
             reach[operand] = max(reach[operand], window + 1)
     return _run(
         facts.start,
@@ -118,6 +119,8 @@ def aggregate(
         windows,
         wider,
         np.array([question.parameter for question, _ in questions], dtype=np.float64),
+        # Narrow windows first: the sorted values of one are the start for the next.
+        np.argsort(windows, kind="stable"),
     )
 
 
@@ -161,18 +164,21 @@ def _run(
     windows,
     wider,
     parameters,
+    sequence,
 ):
     out = np.full((row_customer.size, codes.size), np.nan)
-    longest = 0
+    longest = 1
     for c in range(start.size - 1):
         longest = max(longest, start[c + 1] - start[c])
     visible = np.empty(longest, dtype=np.int64)
-    buffer = np.empty(longest)
     oldest = np.zeros(edges.size + 1, dtype=np.int64)  # the last window is the whole past
-    number = np.zeros((reach.size + 1, edges.size + 1))
-    total = np.zeros((reach.size + 1, edges.size + 1))
-    customer = -1
-    versioned = False
+    present = np.empty((reach.size, longest))
+    ordered = np.empty((reach.size, longest))
+    in_order = np.empty(reach.size, dtype=np.int64)
+    # Their last row is about the facts themselves.
+    number = np.zeros((reach.size + 1, oldest.size), dtype=np.int64)
+    total, least, most = np.zeros((3, reach.size + 1, oldest.size))
+    customer, first, end, versioned = -1, 0, 0, False
 
     for r in range(row_customer.size):
         as_of = row_as_of[r]
@@ -195,74 +201,76 @@ def _run(
             limit = _count_before(at, visible, limit, as_of - edges[w])
             oldest[w] = limit
 
-        # Row -1 of `number` counts the facts themselves.
         for w in range(oldest.size):
             number[-1, w] = seen - oldest[w]
         for c in range(reach.size):
-            _running_sums(operands[c], visible, oldest, seen, reach[c], number[c], total[c])
+            _gather(
+                operands[c],
+                visible,
+                oldest[: reach[c]],
+                seen,
+                present[c],
+                number[c],
+                total[c],
+                least[c],
+                most[c],
+            )
+            in_order[c] = 0
 
-        for k in range(codes.size):
+        for k in sequence:
             code, c, w = codes[k], asked[k], windows[k]
-            n, s = number[c, w], total[c, w]
-            tail = visible[oldest[w] : seen]
+            n = number[c, w]
             if code == COUNT:
                 out[r, k] = n
             elif code == SUM:
-                out[r, k] = s
+                out[r, k] = total[c, w]
             elif code == DECAYED:
-                out[r, k] = s * 2.0 ** (-as_of / HALF_LIFE_US)
+                out[r, k] = total[c, w] * 2.0 ** (-as_of / HALF_LIFE_US)
             elif code == TREND:
                 before = number[c, wider[k]] - n
                 if c == -1:
                     out[r, k] = n - before
                 elif n > 0 and before > 0:
-                    out[r, k] = s / n - (total[c, wider[k]] - s) / before
-            elif tail.size == 0:
+                    earlier = present[c, n : n + before].sum() / before
+                    out[r, k] = total[c, w] / n - earlier
+            elif n == 0:
                 continue
             elif code == MEAN:
-                if n > 0:
-                    out[r, k] = s / n
+                out[r, k] = total[c, w] / n
             elif code == GEOMEAN:
-                if n > 0:
-                    out[r, k] = np.expm1(s / n)
+                out[r, k] = np.expm1(total[c, w] / n)
             elif code == SHARE:
-                if n > 0:
-                    out[r, k] = (s + SHRINKAGE * parameters[k]) / (n + SHRINKAGE)
+                out[r, k] = (total[c, w] + SHRINKAGE * parameters[k]) / (n + SHRINKAGE)
+            elif code == MIN:
+                out[r, k] = least[c, w]
+            elif code == MAX:
+                out[r, k] = most[c, w]
+            elif code == STD:
+                out[r, k] = _std(present[c, :n])
+            elif code == QUANTILE:
+                _insert(ordered[c], in_order[c], present[c, in_order[c] : n])
+                in_order[c] = n
+                out[r, k] = _quantile(ordered[c, :n], parameters[k])
             elif code == LAST:
-                out[r, k] = _latest(operands[c], tail)
+                out[r, k] = present[c, 0]
             elif code == DAYS_SINCE:
-                out[r, k] = as_of / DAY_US - _latest(operands[c], tail)
+                out[r, k] = as_of / DAY_US - present[c, 0]
             elif code == DAYS_UNTIL:
-                out[r, k] = _latest(operands[c], tail) - as_of / DAY_US
+                out[r, k] = present[c, 0] - as_of / DAY_US
             elif code == DAYS_SINCE_LAST:
-                out[r, k] = (as_of - at[tail[-1]]) / DAY_US
+                out[r, k] = (as_of - at[visible[seen - 1]]) / DAY_US
             elif code == DAYS_SINCE_FIRST:
-                out[r, k] = (as_of - at[tail[0]]) / DAY_US
-            elif code == MEAN_GAP_DAYS:
-                if n > 1:
-                    out[r, k] = (at[tail[-1]] - at[tail[0]]) / DAY_US / (n - 1)
-            else:
-                kept = _present(operands[c], tail, buffer)
-                if kept == 0:
-                    continue
-                if code == MIN:
-                    out[r, k] = buffer[:kept].min()
-                elif code == MAX:
-                    out[r, k] = buffer[:kept].max()
-                elif code == STD:
-                    out[r, k] = _std(buffer[:kept])
-                elif code == QUANTILE:
-                    out[r, k] = _quantile(buffer[:kept], parameters[k])
+                out[r, k] = (as_of - at[visible[oldest[w]]]) / DAY_US
+            elif code == MEAN_GAP_DAYS and n > 1:
+                out[r, k] = (at[visible[seen - 1]] - at[visible[oldest[w]]]) / DAY_US / (n - 1)
     return out
 
 
 @njit(cache=True)
 def _is_versioned(at, known_from, known_until, first, end):
     """Whether any fact became visible later than its time or was ever superseded."""
-    for i in range(first, end):
-        if known_from[i] > at[i] or known_until[i] != FOREVER:
-            return True
-    return False
+    late = known_from[first:end] > at[first:end]
+    return late.any() or (known_until[first:end] != FOREVER).any()
 
 
 @njit(cache=True)
@@ -279,39 +287,22 @@ def _count_before(at, visible, size, moment):
 
 
 @njit(cache=True)
-def _running_sums(x, visible, oldest, seen, windows, number, total):
-    """Count and sum of the present values of `x` in each of the narrowest `windows`."""
-    n, s, end = 0, 0.0, seen
-    for w in range(windows):
-        stretch = 0.0
-        for j in range(oldest[w], end):
+def _gather(x, visible, oldest, seen, present, number, total, least, most):
+    """Put the present values of `x` into `present`, latest first; describe every window of them."""
+    n, end = 0, seen
+    running, low, high = 0.0, np.inf, -np.inf
+    for w in range(oldest.size):
+        for j in range(end - 1, oldest[w] - 1, -1):
             value = x[visible[j]]
-            if not np.isnan(value):
-                n += 1
-                stretch += value
-        s += stretch
+            # Without branches: whether a value is missing is hard to predict.
+            there = not np.isnan(value)
+            present[n] = value
+            n += there
+            running += value if there else 0.0
+            low = value if value < low else low
+            high = value if value > high else high
         end = oldest[w]
-        number[w] = n
-        total[w] = s
-
-
-@njit(cache=True)
-def _latest(x, tail):
-    """The last present value of `x` among the facts `tail`; NaN if there is none."""
-    for j in range(tail.size - 1, -1, -1):
-        if not np.isnan(x[tail[j]]):
-            return x[tail[j]]
-    return np.nan
-
-
-@njit(cache=True)
-def _present(x, tail, buffer):
-    """Gather the present values of `x` among the facts `tail`; return how many they are."""
-    kept = 0
-    for j in range(tail.size):
-        buffer[kept] = x[tail[j]]
-        kept += not np.isnan(buffer[kept])
-    return kept
+        number[w], total[w], least[w], most[w] = n, running, low, high
 
 
 @njit(cache=True)
@@ -330,35 +321,25 @@ def _std(values):
 
 
 @njit(cache=True)
-def _quantile(values, q):
-    """Quantile by linear interpolation between order statistics; reorders `values`."""
-    position = q * (values.size - 1)
+def _quantile(ordered, q):
+    """Quantile of sorted values, by linear interpolation between neighbours."""
+    position = q * (ordered.size - 1)
     low = int(np.floor(position))
-    _select(values, low)
-    if position == low:
-        return values[low]
-    return values[low] + (position - low) * (values[low + 1 :].min() - values[low])
+    high = min(low + 1, ordered.size - 1)
+    return ordered[low] + (position - low) * (ordered[high] - ordered[low])
 
 
 @njit(cache=True)
-def _select(values, k):
-    """Reorder `values` so that the k-th smallest is at k, nothing larger before it (Hoare 1961)."""
-    low, high = 0, values.size - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while values[i] < pivot:
-                i += 1
-            while values[j] > pivot:
-                j -= 1
-            if i <= j:
-                values[i], values[j] = values[j], values[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            return
+def _insert(ordered, size, more):
+    """Add the values `more` to the sorted first `size` values of `ordered`."""
+    if more.size > FEW:
+        ordered[size : size + more.size] = more
+        ordered[: size + more.size].sort()
+        return
+    for value in more:
+        j = size
+        while j > 0 and ordered[j - 1] > value:
+            ordered[j] = ordered[j - 1]
+            j -= 1
+        ordered[j] = value
+        size += 1

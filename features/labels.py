@@ -108,9 +108,8 @@ def label(
     )
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE spine AS
-        SELECT customer_id, as_of FROM (
-            SELECT customer_id, min(known_from) AS known FROM customers_first GROUP BY customer_id
-        ) JOIN as_of_frame ON known < as_of
+        SELECT DISTINCT customer_id, as_of FROM customers JOIN as_of_frame
+            ON known_from < as_of AND (known_until IS NULL OR as_of <= known_until)
         ORDER BY customer_id, as_of
     """)
     frame = frame_of(connection, "FROM spine ORDER BY customer_id, as_of")
@@ -146,70 +145,89 @@ WITH truth AS (
     QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY record_version DESC) = 1
         AND op = 'upsert'
 ),
--- The end of a subscription, unless it is taken up again within the grace period.
-ending AS (
-    SELECT customer_id, subscription_id, event_at AS end_at, coalesce(reason, '') AS reason
-    FROM truth WHERE kind IN ('cancel_effective', 'expire') AND NOT EXISTS (
-        SELECT 1 FROM truth AS again
-        WHERE again.subscription_id = truth.subscription_id
-          AND again.kind IN ('start', 'renew', 'resume')
-          AND again.event_at BETWEEN truth.event_at
-              AND truth.event_at + INTERVAL {GRACE_DAYS} DAY)
+-- Each change of state and the time until which it held.
+state AS (
+    SELECT customer_id, event_at AS since, kind NOT IN ('cancel_effective', 'expire') AS runs,
+        lead(event_at) OVER (PARTITION BY customer_id, subscription_id ORDER BY event_at, event_id)
+            AS until,
+        coalesce(reason = 'payment_failed', false) AS is_involuntary
+    FROM truth WHERE kind NOT IN ('cancel_request', 'payment_failed')
 ),
--- The state of each subscription as visible at the as-of date.
+-- A subscription ended, none of the customer's others ran then, and none was taken up within the
+-- grace period: renewing late or moving to another contract is not leaving.
+departure AS (
+    SELECT customer_id, since AS left_at, is_involuntary FROM state
+    WHERE NOT runs AND NOT EXISTS (
+        SELECT 1 FROM state AS other
+        WHERE other.customer_id = state.customer_id AND other.runs
+          AND other.since <= state.since + INTERVAL {GRACE_DAYS} DAY
+          AND coalesce(other.until > state.since, true))
+),
+-- The first departure after which the customer had not come back by the as-of date.
+leaving AS (
+    SELECT spine.customer_id, as_of, min((left_at, is_involuntary)) AS exit
+    FROM spine JOIN departure USING (customer_id)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM state WHERE state.customer_id = spine.customer_id AND runs
+          AND since > left_at AND since < as_of)
+    GROUP BY ALL
+),
+-- The state of each subscription as visible at the as-of date. Of two changes at the same time
+-- the one with the higher event_id holds, here as in `state`.
 visible AS (
     SELECT spine.customer_id, as_of, subscription_id,
-        arg_max(kind, (event_at, known_from)) FILTER (
-            kind NOT IN ('cancel_request', 'payment_failed')) AS state,
-        max(event_at) FILTER (kind IN ('start', 'renew', 'resume', 'plan_change')) AS kept_at,
-        min(event_at) FILTER (kind = 'start') AS started_at,
+        arg_max(kind, (event_at, event_id)) FILTER (
+            kind NOT IN ('cancel_request', 'payment_failed'))
+            NOT IN ('cancel_effective', 'expire') AS runs,
+        min(event_at) FILTER (kind IN ('start', 'renew', 'resume', 'plan_change')) AS started_at,
+        max(event_at) FILTER (kind IN ('cancel_effective', 'expire')) AS ended_at,
+        max(event_at) FILTER (kind IN ('start', 'resume', 'plan_change')) AS taken_up_at,
         max(event_at) FILTER (kind = 'cancel_request') AS requested_at
     FROM spine JOIN subscriptions AS change ON change.customer_id = spine.customer_id
         AND known_from < as_of AND (known_until IS NULL OR as_of <= known_until)
-    GROUP BY ALL
+    GROUP BY ALL HAVING started_at IS NOT NULL
 ),
-active AS (
-    SELECT *,
-        (SELECT min((end_at, reason)) FROM ending
-            WHERE ending.subscription_id = visible.subscription_id AND end_at >= kept_at) AS ended
-    FROM visible WHERE state NOT IN ('cancel_effective', 'expire') AND kept_at IS NOT NULL
+-- Tenure goes on when one contract follows another within the grace period.
+sequence AS (
+    SELECT *, coalesce(started_at - INTERVAL {GRACE_DAYS} DAY > max(
+            CASE WHEN runs THEN 'infinity'::TIMESTAMPTZ ELSE ended_at END) OVER (
+        PARTITION BY customer_id, as_of ORDER BY started_at, subscription_id
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), true) AS is_new_beginning
+    FROM visible
 ),
 customer AS (
-    SELECT customer_id, as_of, min(started_at) AS started_at,
-        bool_or(coalesce(requested_at >= kept_at, false)) AS leaving,
-        -- The customer leaves when the last active subscription has ended.
-        CASE WHEN bool_and(ended IS NOT NULL) THEN max(ended) END AS ended
-    FROM active GROUP BY ALL
+    SELECT customer_id, as_of, max(started_at) FILTER (is_new_beginning) AS since,
+        -- A renewal does not withdraw the announcement: terms renew during a period of notice.
+        bool_or(runs AND coalesce(requested_at >= greatest(taken_up_at, ended_at),
+            requested_at IS NOT NULL)) AS is_announced
+    FROM sequence GROUP BY ALL HAVING bool_or(runs)
 )
 SELECT spine.customer_id, spine.as_of,
     CASE WHEN customer.customer_id IS NULL THEN 'no active contract'
-         WHEN started_at > spine.as_of - INTERVAL {MIN_TENURE_DAYS} DAY
+         WHEN customer.since > spine.as_of - INTERVAL {MIN_TENURE_DAYS} DAY
              THEN 'contract younger than {MIN_TENURE_DAYS} days'
-         WHEN leaving THEN 'cancellation already announced' END AS ineligible,
-    coalesce(ended[1] < spine.as_of + getvariable('gap'), false) AND NOT comes_back
-        AS left_early,
-    coalesce(ended[1] < spine.as_of + getvariable('gap') + getvariable('horizon'), false)
-        AND NOT coalesce(ended[2] = 'payment_failed', false) AND NOT comes_back AS happened
-FROM spine LEFT JOIN customer
-    ON customer.customer_id = spine.customer_id AND customer.as_of = spine.as_of,
-LATERAL (
-    SELECT count(*) > 0 AS comes_back FROM truth
-    WHERE truth.customer_id = spine.customer_id AND truth.kind = 'start'
-      AND truth.event_at >= spine.as_of
-      AND truth.event_at <= customer.ended[1] + INTERVAL {GRACE_DAYS} DAY
-)
+         WHEN is_announced THEN 'cancellation already announced' END AS ineligible,
+    coalesce(exit[1] < spine.as_of + getvariable('gap'), false) AS left_early,
+    coalesce(exit[1] < spine.as_of + getvariable('gap') + getvariable('horizon')
+        AND NOT exit[2], false) AS happened
+FROM spine
+LEFT JOIN customer ON customer.customer_id = spine.customer_id AND customer.as_of = spine.as_of
+LEFT JOIN leaving ON leaving.customer_id = spine.customer_id AND leaving.as_of = spine.as_of
 ORDER BY spine.customer_id, spine.as_of
 """
 
 _PURCHASE = f"""
 WITH truth AS (
-    SELECT customer_id, event_at, status, known_from FROM orders_versions
+    SELECT customer_id, event_at, status,
+        min(known_from) FILTER (status = 'cancelled' AND op = 'upsert')
+            OVER (PARTITION BY event_id) AS cancelled_at
+    FROM orders_versions
     QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY record_version DESC) = 1
         AND op = 'upsert'
 ),
 bought AS (
     SELECT customer_id, event_at FROM truth
-    WHERE status = 'placed' OR known_from > event_at + INTERVAL {CANCELLED_SOON_DAYS} DAY
+    WHERE status = 'placed' OR cancelled_at > event_at + INTERVAL {CANCELLED_SOON_DAYS} DAY
 ),
 visible AS (
     SELECT DISTINCT spine.customer_id, as_of

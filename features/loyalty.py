@@ -1,6 +1,6 @@
 """Taking part in the loyalty programme (METHODS S66)."""
 
-from features.aggregates import count, days_since, days_since_last, decayed, last, total, trend
+from features.aggregates import count, days_since_last, decayed, last, total, trend
 from features.declare import Declared, Family
 
 FAMILY = Family(
@@ -21,16 +21,6 @@ FEATURES = (
         "higher",
         "Member of the loyalty programme",
         "ロイヤルティ会員",
-        windows="none",
-    ),
-    Declared(
-        "loyalty_tenure_days",
-        "loyalty",
-        days_since("enrolled_day"),
-        "days",
-        "higher",
-        "Days in the loyalty programme",
-        "ロイヤルティ会員日数",
         windows="none",
     ),
     Declared(

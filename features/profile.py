@@ -17,6 +17,16 @@ FEATURES = (
         windows="none",
     ),
     Declared(
+        "loyalty_tenure_days",
+        "loyalty",
+        days_since("enrolled_day"),
+        "days",
+        "higher",
+        "Days in the loyalty programme",
+        "ロイヤルティ会員日数",
+        windows="none",
+    ),
+    Declared(
         "ticket_severity_decayed",
         "ticket_opened",
         decayed("severity"),

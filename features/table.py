@@ -32,8 +32,8 @@ def bucket_table(
 
     Returns the feature table, one row per customer and as-of date at which the customer is
     eligible for some task (for any, if the source supports no task), and the counts of every
-    status per task and as-of date. `live_from` says per table when its data begin: before that
-    nothing can be counted.
+    status per task and as-of date. `live_from` says per table when its data begin: until
+    all tables of a feature have begun it is missing, never 0.
     """
     connection = open_bucket(folder, bucket, time_zone)
     labels = label(connection, as_ofs, outcomes, observed_until)
@@ -91,11 +91,12 @@ def with_features(
             positions,
             as_of,
         )
-        begin = live_from.get(STREAM[name].needs[0])
-        not_yet = as_of <= (pd.Timestamp(begin).value // 1000 if begin is not None else -1)
+        begins = [live_from[table] for table in STREAM[name].needs if table in live_from]
+        if begins:
+            # Without one of its tables a stream is not empty but unknown: before the first
+            # message was recorded, no ticket can be said to be unanswered.
+            answers[as_of <= pd.Timestamp(max(begins)).value // 1000] = np.nan
         for i, feature in enumerate(asked):
-            if feature.question[0].zero_when_empty:
-                answers[not_yet, i] = np.nan
             columns[feature.name] = answers[:, i].astype(np.float32)
     attributes = [f for f in wanted if isinstance(f.source, Attribute)]
     if attributes:

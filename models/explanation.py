@@ -218,6 +218,7 @@ def reasons(
     towards: int,
     top: int = 3,
     minimum: float = 0.0,
+    present: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Why the model expects the bad outcome for a row; one row per row of `values` and reason.
 
@@ -230,6 +231,10 @@ def reasons(
     before context, each from the largest down. So a lever never displaces a larger context
     reason, and a row without harmful contribution has no reason. A family with levers and
     context is two, so context never speaks for a lever. Ties go by family name.
+
+    `present` [rows x features] says where a feature has a value. A missing value cannot be told
+    to a person as a reason, so it never names one; a family that is harmful only through missing
+    values gives no reason.
     """
     _check_columns(values, names, meanings)
     if towards not in (1, -1):
@@ -242,6 +247,9 @@ def reasons(
     for g, (_, _, columns) in enumerate(groups):
         block = towards * values[:, columns]
         harm[:, g] = block.sum(axis=1)
+        if present is not None:
+            block = np.where(present[:, columns], block, 0.0)
+            harm[block.max(axis=1) <= 0, g] = 0.0
         worst[:, g] = columns[block.argmax(axis=1)]
     largest = np.argsort(-harm, axis=1, kind="stable")[:, :top]
     row = np.repeat(np.arange(len(values)), largest.shape[1])

@@ -22,7 +22,7 @@ def main(task: str) -> None:
     reason = load.skipped(paths.MODELS / task)
     with stage.fresh_folder(folder) as out:
         if reason is not None:
-            stage.write_json(out / "metrics.json", {"skipped": reason})
+            stage.write_json(out / "metrics.json", {"skipped": reason}, ascii_only=True)
             # DVC draws these files, so they exist even when there is nothing to draw.
             for name, columns in _CURVES.items():
                 stage.write_text(out / f"{name}.csv", ",".join(columns) + "\n")
@@ -30,7 +30,7 @@ def main(task: str) -> None:
         pooled = predictions(task, settings)
         stage.say(f"evaluate {task}: {len(pooled):,} rows, {settings.evaluate.resamples} resamples")
         metrics = _metrics(pooled, task, settings)
-        stage.write_json(out / "metrics.json", metrics)
+        stage.write_json(out / "metrics.json", metrics, ascii_only=True)
         y, p, customers = (pooled[c].to_numpy() for c in ("y", "model", "customer_id"))
         # Gains count the customers at risk, so for repeat purchase the risk is not buying.
         at_risk = (y, p) if task == "churn" else (1 - y, 1 - p)

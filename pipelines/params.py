@@ -54,7 +54,8 @@ class LabelParams(_Section):
     gap_days: int = Field(ge=0)
     churn_horizon_days: int = Field(ge=1)
     repeat_purchase_horizon_days: int = Field(ge=1)
-    lag_days: int = Field(ge=0)
+    # A grace period and an early cancellation are seven days long, and must be over.
+    lag_days: int = Field(ge=7)
     inactivity_days: int | None = Field(ge=1)
 
 

@@ -113,6 +113,7 @@ def ranked_list(
         wanted,
         towards=1 if churn else -1,
         top=settings.score.reasons,
+        present=rows[list(model.features)].notna().to_numpy(),
     )
     record = model.record
     base_rate = record["positives"]["calibration"] / record["rows"]["calibration"]
@@ -134,7 +135,7 @@ def ranked_list(
         }
     )
     for name in SEGMENTS:
-        if name in rows:
+        if name in rows and rows[name].notna().any():
             ranked[name] = rows[name].to_numpy(dtype=object)
     ranked["reasons"] = pd.Series(_reasons(why, rows, typical), dtype=object)
     no_play: Any = None

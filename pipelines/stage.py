@@ -40,9 +40,12 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys; NaN and infinity are an error."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False)
+def write_json(path: Path, value: Any, *, ascii_only: bool = False) -> None:
+    """Write JSON with sorted keys; NaN and infinity are an error.
+
+    `ascii_only` escapes all else: DVC takes a metrics file with much Japanese for a binary one.
+    """
+    text = json.dumps(value, ensure_ascii=ascii_only, sort_keys=True, indent=1, allow_nan=False)
     write_text(path, text + "\n")
 
 

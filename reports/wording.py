@@ -180,7 +180,8 @@ class Wording:
         elif unit == "hours" and abs(amount) >= 72:
             amount, unit = amount / 24, "days"
         size = abs(amount)
-        digits = 0 if amount == round(amount) or size >= 10 else 1 if size >= 1 else 2
+        whole = amount == round(amount) or size >= 10 or (unit == "days" and size < 0.005)
+        digits = 0 if whole else 1 if size >= 1 else 2
         if unit == "minutes" or (unit == "days" and size >= 3):
             digits = 0
         shown = self.number(amount, digits)

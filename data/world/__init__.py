@@ -14,15 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.world.parameters import WORLDS, World, world_named
+from data.world.parameters import WARM_UP_MONTHS, WORLDS, World, world_named
 from data.world.process import simulate
 from data.world.record import MICROSECONDS_PER_HOUR, Recorder, Scene
 from data.world.tables import FAULTS, all_tables
 
-__all__ = ["WORLDS", "World", "generate", "tables"]
+__all__ = ["WORLDS", "World", "generate", "stage", "tables"]
 
 FIRST_YEAR = 2023
-WARM_UP_MONTHS = 6
 CHUNK = 5_000  # customers simulated at once; bounds memory, does not change the rows
 
 _JST = timezone(timedelta(hours=9))
@@ -36,26 +35,29 @@ def _month(number: int) -> int:
     return (start - _EPOCH) // timedelta(microseconds=1)
 
 
-def tables(ids: np.ndarray, *, months: int, seed: int, world: str = "W1") -> dict[str, pa.Table]:
-    """Raw tables of the customers `ids` (consecutive integers), sorted by customer and time.
+def stage(ids: np.ndarray, *, months: int, seed: int, world: str = "W1") -> Scene:
+    """The truth about the customers `ids` (consecutive integers) and how it gets recorded.
 
-    The rows of a customer do not depend on which other customers are asked for.
     Raises ValueError if the world is unknown or `months` is not positive.
     """
     if months < 1:
         raise ValueError(f"months must be at least 1, not {months}")
     parameters = world_named(world)
     start, end = _month(0), _month(WARM_UP_MONTHS + months)
-    period = (end - start) / MICROSECONDS_PER_HOUR
+
+    def hours(month: int) -> float:
+        return (_month(month) - start) / MICROSECONDS_PER_HOUR
+
+    period = hours(WARM_UP_MONTHS + months)
     first, last = parameters.pilot_months
-    pilot = tuple((_month(m) - start) / MICROSECONDS_PER_HOUR for m in (first - 1, last))
     history = simulate(
         parameters,
         seed,
         ids,
         weeks=int(np.ceil(period / 168)),
         period=period,
-        pilot=(pilot[0], pilot[1]),
+        pilot=(hours(first - 1), hours(last)),
+        change=np.inf if parameters.change_month is None else hours(parameters.change_month),
     )
     recorder = Recorder(
         world=parameters,
@@ -66,7 +68,16 @@ def tables(ids: np.ndarray, *, months: int, seed: int, world: str = "W1") -> dic
         signup=history.people.signup,
         faults=FAULTS,
     )
-    return all_tables(Scene(parameters, seed, history, recorder, period))
+    return Scene(parameters, seed, history, recorder, period)
+
+
+def tables(ids: np.ndarray, *, months: int, seed: int, world: str = "W1") -> dict[str, pa.Table]:
+    """Raw tables of the customers `ids` (consecutive integers), sorted by customer and time.
+
+    The rows of a customer do not depend on which other customers are asked for.
+    Raises ValueError if the world is unknown or `months` is not positive.
+    """
+    return all_tables(stage(ids, months=months, seed=seed, world=world))
 
 
 def generate(

@@ -34,6 +34,7 @@ CATEGORY_PRICE = (14000.0, 22000.0, 26000.0, 18000.0, 4500.0)
 RETURN_STEPS = ("requested", "received", "refunded", "denied", "exchanged")
 TIERS = ("bronze", "silver", "gold")
 TIER_POINTS = (0.0, 400.0, 1200.0)
+ORDER_CANCELLED = 0.03  # share of orders
 CANCEL_REASONS = ("price", "not_needed", "service", "competitor", "moving")
 
 
@@ -202,7 +203,7 @@ def place_orders(scene: Scene) -> Orders:
         category=category,
         amount=price - discount,
         discount=discount,
-        cancelled=happens(seed, "order cancelled", 0.03, key),
+        cancelled=happens(seed, "order cancelled", ORDER_CANCELLED, key),
         cancelled_at=at + (0.02 + 6.8 * uniform(seed, "cancelled after", key)) * DAY,
     )
 

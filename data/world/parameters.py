@@ -8,12 +8,15 @@ hours. Names say what a coefficient multiplies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 LANGUAGES = ("ja", "en", "zh", "ko")
 CHANNELS = ("chat", "phone", "mail", "social")
 TOPICS = ("delivery", "defect", "billing", "howto", "returns", "account", "contract")
 PRODUCTS = 12
+WARM_UP_MONTHS = 6  # simulated before the first as-of date
 DEFECTIVE_PRODUCTS = 5  # the last five products are the defective line
 
 
@@ -40,6 +43,7 @@ class World:
     harm_memory: float = 0.85
     effect_severity: float = -0.25  # per step of (severity - 0.5)
     effect_first_response: float = -0.13  # per log1p(hours)
+    first_response_for_premium: float = 1.0  # how many times that effect on premium customers
     effect_first_contact_resolution: float = 0.60  # per (0/1 - 0.5)
     effect_escalation: float = -0.40
     effect_time_to_resolution: float = -0.12  # per log1p(hours / 24)
@@ -99,6 +103,7 @@ class World:
     response_offhours: float = 0.9
     response_channel: tuple[float, ...] = (-0.8, -0.6, 0.0, 0.4)  # chat, phone, mail, social
     response_noise: float = 0.9
+    response_split_hours: float | None = None  # premium always faster, the others always slower
     fcr_base: float = 1.75
     fcr_severity: float = -0.9
     fcr_personal: float = 0.35
@@ -125,6 +130,7 @@ class World:
     personal_premium: float = 0.8
     personal_load: float = -0.6
     language_mismatch: tuple[float, ...] = (0.0, 0.25, 0.5, 0.5)  # ja, en, zh, ko
+    preferred_channel: float = 0.7  # of tickets that use it; the others follow channel_share
     bot_first: float = 0.35
     bot_trap: float = 0.25  # of bot-first tickets of severity 2 or 3
     repeat_info: float = 0.4  # of escalated, unresolved tickets whose history nobody read
@@ -144,6 +150,17 @@ class World:
     known_lag_median_hours: float = 0.3
     known_lag_sigma: float = 1.2
     late_share: float = 0.02  # known more than three days after the event
+    severity_recorded: bool = True
+
+    # A lasting change: from the first week after `change_month` whole months, `changed` holds. It
+    # may name what sign-ups, tickets and leaving depend on; orders and visits keep their rates.
+    change_month: int | None = None
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    launch_share: float = 0.0  # customers who sign up in the four weeks after the change
+
+    def after_change(self) -> World:
+        """The parameters that hold after the change."""
+        return replace(self, **self.changed)
 
 
 WORLDS = {
@@ -161,8 +178,48 @@ WORLDS = {
         loyalty_lift=0.0,
     ),
     "W1": World(),
+    "W2": World(severity_recorded=False),
+    "W3": World(response_split_hours=1.0),
+    "W4": World(
+        change_month=WARM_UP_MONTHS + 18,
+        changed={
+            "effect_first_contact_resolution": 0.30,
+            "language_share": (0.35, 0.45, 0.12, 0.08),
+        },
+        launch_share=0.12,
+    ),
+    "W5": World(first_response_for_premium=2.0),
+    "W6": World(late_share=0.0, known_lag_median_hours=0.0),
+    "bot_rollout": World(
+        change_month=WARM_UP_MONTHS + 18,
+        changed={
+            "channel_share": (0.80, 0.08, 0.09, 0.03),
+            "preferred_channel": 0.3,
+            "bot_first": 0.85,
+            "bot_trap": 0.45,
+            "response_base": 0.3365,  # log(1.4 hours): agents have fewer first contacts
+            "fcr_base": 1.35,
+        },
+    ),
+    "jp_only": World(language_share=(1.0, 0.0, 0.0, 0.0)),
+    "tiny": World(
+        present_at_start=0.9,
+        churn_base=-4.4,
+        death_base=-4.4,
+        order_base=-2.1,
+        contract_order_base=-1.7,
+        ticket_base=-2.2,
+    ),
 }
-"""W0: support does nothing, severity and premium still confound. W1: the default."""
+"""The named worlds; docs/world.md says what a right pipeline concludes in each.
+
+W0 support does nothing, while severity and premium still confound; W1 the default; W2 severity is
+withheld; W3 premium is always answered within the hour and nobody else is, so there is no overlap;
+W4 after 18 months (of as-of dates) resolution at first contact is worth half and a launch abroad
+shifts the languages; W5 a slow reply hurts premium customers twice as much; W6 everything is known
+at once; bot_rollout after 18 months bots meet most tickets, in chat, and resolve less; jp_only
+everybody speaks Japanese; tiny has so many events that a few hundred customers suffice.
+"""
 
 
 def world_named(name: str) -> World:

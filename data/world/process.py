@@ -100,10 +100,10 @@ def ticket_hazard(world: World, people: People) -> Array:
 
 
 def order_rate(
-    world: World, people: People, experience: Array, harm: Array, loyal: Array, week: Array
+    world: World, people: People, experience: Array, harm: Array, loyal: Array, week: Array | int
 ) -> Array:
     """Expected orders per week; inputs broadcast over (weeks, customers)."""
-    purchase = np.take(world.class_purchase, people.hidden_class)
+    purchase = _purchase(world, people)
     without = (
         world.order_base
         + world.order_class * purchase
@@ -122,13 +122,33 @@ def order_rate(
 
 def usage_rate(world: World, people: People, experience: Array, harm: Array) -> Array:
     """Expected visits per week."""
-    purchase = np.take(world.class_purchase, people.hidden_class)
     return np.exp(
         world.usage_base
-        + world.usage_class * purchase
+        + world.usage_class * _purchase(world, people)
         + world.usage_experience * experience
         + world.usage_harm * harm
     )
+
+
+def enrolment_rate(world: World, people: People) -> Array:
+    """Rate per week of joining the loyalty programme: buyers join sooner."""
+    return np.exp(world.enrol_base + world.enrol_class * _purchase(world, people))
+
+
+def offer_chance(world: World, people: People) -> Array:
+    """Chance of a personal offer in a week; it follows premium and buying."""
+    purchase = _purchase(world, people)
+    return np.exp(-3.9 + 0.5 * people.premium + 0.5 * purchase)
+
+
+def _purchase(world: World, people: People) -> Array:
+    return np.take(world.class_purchase, people.hidden_class)
+
+
+def load_wave(world: World, week: Array | int) -> Array:
+    """The yearly part of the support load."""
+    wave = np.cos(2.0 * np.pi * (np.asarray(week) - world.season_peak_week) / 52.0)
+    return world.load_season * wave
 
 
 def queue_load(world: World, seed: int, weeks: int) -> Array:
@@ -140,8 +160,7 @@ def queue_load(world: World, seed: int, weeks: int) -> Array:
     for index in range(weeks):
         carried = world.load_memory * carried + shocks[index]
         load[index] = carried
-    wave = np.cos(2.0 * np.pi * (week - world.season_peak_week) / 52.0)
-    return world.load_season * wave + load
+    return load_wave(world, week) + load
 
 
 @dataclass(frozen=True)
@@ -166,13 +185,23 @@ class People:
         return People(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-def draw_people(world: World, seed: int, ids: Array, period: float) -> People:
-    """Draw the customers `ids` of a world that lasts `period` hours."""
+def draw_people(
+    world: World, seed: int, ids: Array, period: float, change: float = np.inf
+) -> People:
+    """Draw the customers `ids` of a world that lasts `period` hours and changes at `change`."""
     hidden = choice(seed, "class", world.class_share, ids)
     years = np.minimum(-np.log(uniform(seed, "tenure", ids)) * world.tenure_years_mean, 6.0)
     present = happens(seed, "present", world.present_at_start, ids)
     later = uniform(seed, "signup", ids) * period
     signup = np.where(present, -years * 365 * DAY - 1.0, later)
+    if np.isfinite(change):
+        launched = happens(seed, "launched", world.launch_share, ids)
+        soon = change + uniform(seed, "launch", ids) * 4 * WEEK
+        signup = np.where(launched, soon, signup)
+    languages = [
+        choice(seed, "language", share, ids)
+        for share in (world.language_share, world.after_change().language_share)
+    ]
     contract = happens(seed, "contract", world.contract_share, ids)
     annual = contract & happens(seed, "annual", world.annual_share, ids)
     purchase = np.take(world.class_purchase, hidden)
@@ -187,7 +216,7 @@ def draw_people(world: World, seed: int, ids: Array, period: float) -> People:
         annual=annual,
         term=np.where(annual, 365 * DAY, 30 * DAY),
         defect=happens(seed, "defect", world.defect_share, ids),
-        language=choice(seed, "language", world.language_share, ids),
+        language=np.where(signup < change, *languages),
         channel=choice(seed, "channel", world.channel_share, ids),
         polite=happens(seed, "polite", 0.65, ids),
         enrolled=signup + weeks_to_enrol * WEEK,
@@ -237,6 +266,7 @@ class Tickets:
     """One entry per issue. Moments are hours since start; durations are hours."""
 
     person: Array  # row of People
+    premium: Array
     week: Array
     created: Array
     severity: Array
@@ -297,7 +327,7 @@ def open_tickets(
     rows: Array,
     created: Array,
     week: int,
-    load: float,
+    load: float | Array,
     experience: Array,
     pilot: tuple[float, float],
 ) -> Tickets:
@@ -310,7 +340,7 @@ def open_tickets(
     severe_defect = choice(seed, "severity", world.severity_share_defect, key, week)
     severity = np.where(topic == TOPICS.index("defect"), severe_defect, severe) + 1
     other_channel = choice(seed, "ticket channel", world.channel_share, key, week)
-    preferred = happens(seed, "uses preferred channel", 0.7, key, week)
+    preferred = happens(seed, "uses preferred channel", world.preferred_channel, key, week)
     channel = np.where(preferred, who.channel, other_channel)
     mismatch = happens(
         seed, "language match", np.take(world.language_mismatch, who.language), key, week
@@ -337,6 +367,10 @@ def open_tickets(
         + np.take(world.response_channel, channel)
         + world.response_noise * normal(seed, "first response", key, week)
     )
+    if world.response_split_hours is not None:
+        log_response = np.log(
+            split_response(np.exp(log_response), who.premium, world.response_split_hours)
+        )
     slow = log_response - 0.7
     fcr = happens(
         seed,
@@ -377,13 +411,8 @@ def open_tickets(
     first_response = np.exp(log_response)
     resolution = np.maximum(np.exp(log_resolution), first_response * 1.02 + 0.05)
     in_pilot = (created >= pilot[0]) & (created < pilot[1])
-    usual = logistic(
-        world.follow_up_base
-        + world.follow_up_premium * premium
-        + world.follow_up_load * load
-        + world.follow_up_severe * (severity == 3)
-    )
-    follow_up = happens(seed, "follow-up", np.where(in_pilot, 0.5, usual), key, week)
+    follow_up_sent = follow_up_chance(world, premium, severity, load, in_pilot)
+    follow_up = happens(seed, "follow-up", follow_up_sent, key, week)
     follow_up_at = created + resolution + (6 + 2 * uniform(seed, "follow-up day", key, week)) * DAY
     bot_first = happens(seed, "bot first", world.bot_first, key, week)
     trapped = bot_first & (severity > 1) & happens(seed, "bot trap", world.bot_trap, key, week)
@@ -393,6 +422,7 @@ def open_tickets(
     size = rows.size
     return Tickets(
         person=rows,
+        premium=who.premium,
         week=np.full(size, week),
         created=created,
         severity=severity,
@@ -418,6 +448,24 @@ def open_tickets(
     )
 
 
+def follow_up_chance(
+    world: World, premium: Array, severity: Array, load: float | Array, in_pilot: Array
+) -> Array:
+    """Chance that a ticket is followed up: a fair coin in the pilot."""
+    usual = logistic(
+        world.follow_up_base
+        + world.follow_up_premium * premium
+        + world.follow_up_load * load
+        + world.follow_up_severe * (severity == 3)
+    )
+    return np.where(in_pilot, 0.5, usual)
+
+
+def split_response(hours: Array, premium: Array, limit: float) -> Array:
+    """Response hours squeezed below `limit` for premium customers, moved above it for others."""
+    return np.where(premium, limit * hours / (limit + hours), limit + hours)
+
+
 def shock_at_intake(world: World, ticket: Tickets) -> Array:
     """What the issue itself does to experience."""
     return world.effect_severity * (ticket.severity - 0.5) + world.effect_bot_trap * ticket.bot_trap
@@ -425,8 +473,9 @@ def shock_at_intake(world: World, ticket: Tickets) -> Array:
 
 def shock_at_reply(world: World, seed: int, ticket: Tickets) -> Array:
     """What the first human reply does to experience."""
+    slow = world.effect_first_response * np.log1p(ticket.first_response)
     return (
-        world.effect_first_response * np.log1p(ticket.first_response)
+        slow * np.where(ticket.premium, world.first_response_for_premium, 1.0)
         + world.effect_personal * ticket.personal
         + world.effect_language_mismatch * ticket.language_mismatch
         + world.effect_empathy * agent_empathy(seed, ticket.agent)
@@ -455,6 +504,13 @@ class History:
     decided: Array  # hours since start of the voluntary decision to leave, inf if none
     left: Array  # hours since start from which the customer is gone, inf if still there
     involuntary: Array  # True when the customer left because a payment failed
+    pilot: tuple[float, float]  # hours since start, half-open
+    change: float  # hours since start, inf if the world does not change
+
+
+def in_force(world: World, week: int, change: float) -> World:
+    """The parameters of a week of a world that changes at `change` hours."""
+    return world if week * WEEK < change else world.after_change()
 
 
 def lost_payment(world: World, seed: int, people: People, period: float) -> Array:
@@ -483,10 +539,20 @@ def payment_is_lost(world: World, seed: int, customer: Array, term: Array) -> Ar
 
 
 def simulate(
-    world: World, seed: int, ids: Array, *, weeks: int, period: float, pilot: tuple[float, float]
+    world: World,
+    seed: int,
+    ids: Array,
+    *,
+    weeks: int,
+    period: float,
+    pilot: tuple[float, float],
+    change: float = np.inf,
 ) -> History:
-    """Run customers `ids` (integers) through `weeks` weeks; any subset gives the same rows."""
-    people = draw_people(world, seed, ids, period)
+    """Run customers `ids` (integers) through `weeks` weeks; any subset gives the same rows.
+
+    Weeks that start at `change` (hours) or later follow `world.after_change()`.
+    """
+    people = draw_people(world, seed, ids, period, change)
     size = ids.size
     load = queue_load(world, seed, weeks)
     experience = np.zeros((weeks + 1, size))
@@ -495,7 +561,6 @@ def simulate(
     expiry = lost_payment(world, seed, people, period)
     left = expiry.copy()
     notice = notice_hours(world, seed, people)
-    ticket_chance = ticket_hazard(world, people)
     parts: list[Tickets] = []
 
     def arrive(moment: Array, rows: Array, effect: Array) -> None:
@@ -505,32 +570,34 @@ def simulate(
 
     for week in range(weeks):
         start = week * WEEK
+        current = in_force(world, week, change)
         if week:
-            experience[week] += world.experience_memory * experience[week - 1]
-            harm[week] += world.harm_memory * harm[week - 1]
+            experience[week] += current.experience_memory * experience[week - 1]
+            harm[week] += current.harm_memory * harm[week - 1]
         now, hurt = experience[week], harm[week]
         present = (people.signup < start) & (left > start)
 
-        hazard = leaving_hazard(world, people, now, hurt, week)
+        hazard = leaving_hazard(current, people, now, hurt, week)
         leaving = present & np.isinf(decided) & (uniform(seed, "leave", ids, week) < hazard)
         rows = np.flatnonzero(leaving)
         decided[rows] = start + WEEK * uniform(seed, "leave moment", ids[rows], week)
         left[rows] = np.minimum(left[rows], decided[rows] + notice[rows])
 
-        rows = np.flatnonzero(present & (uniform(seed, "ticket", ids, week) < ticket_chance))
+        chance = ticket_hazard(current, people)
+        rows = np.flatnonzero(present & (uniform(seed, "ticket", ids, week) < chance))
         created = start + moment_in_week(seed, "ticket", TICKET_HOURS, ids[rows], week)
         inside = created < left[rows]
         rows, created = rows[inside], created[inside]
         ticket = open_tickets(
-            world, seed, people, rows, created, week, load[week], now[rows], pilot
+            current, seed, people, rows, created, week, load[week], now[rows], pilot
         )
-        at_intake = shock_at_intake(world, ticket)
-        at_reply = shock_at_reply(world, seed, ticket)
-        at_resolution = shock_at_resolution(world, ticket)
+        at_intake = shock_at_intake(current, ticket)
+        at_reply = shock_at_reply(current, seed, ticket)
+        at_resolution = shock_at_resolution(current, ticket)
         arrive(created, rows, at_intake)
         arrive(created + ticket.first_response, rows, at_reply)
         arrive(created + ticket.resolution, rows, at_resolution)
-        arrive(ticket.follow_up_at, rows, world.effect_follow_up * ticket.follow_up)
+        arrive(ticket.follow_up_at, rows, current.effect_follow_up * ticket.follow_up)
         harm[week + 1, rows] += ticket.severity == 3
         parts.append(replace(ticket, shock=at_intake + at_reply + at_resolution))
 
@@ -544,6 +611,8 @@ def simulate(
         decided=decided,
         left=left,
         involuntary=involuntary,
+        pilot=pilot,
+        change=change,
     )
 
 

@@ -20,6 +20,7 @@ from data.world.process import (
     agent_empathy,
     logistic,
     moment_in_week,
+    offer_chance,
 )
 from data.world.record import Rows, Scene, constant, label, numbered, row_id, stack
 
@@ -93,7 +94,9 @@ def tickets(scene: Scene, story: Story) -> Rows:
             columns={
                 "ticket_id": numbered("T", identity),
                 "topic": label(topic, TOPICS),
-                "severity": ticket.severity.astype(float),
+                "severity": np.where(
+                    scene.world.severity_recorded, ticket.severity.astype(float), np.nan
+                ),
                 "channel": label(ticket.channel, CHANNELS),
                 "language": label(
                     people.language[story.person],
@@ -393,7 +396,7 @@ def _survey(
 
 def outreach(scene: Scene, story: Story, placed: Orders) -> Rows:
     """Follow-ups (a fair coin in the pilot), offers, sale notices, thank-you and help notes."""
-    seed, history = scene.seed, scene.history
+    history = scene.history
     people, ticket, key = history.people, story.ticket, story.key
     # The company cannot see that a customer without a contract has gone, and writes anyway.
     seen_leaving = scene.seen_leaving()
@@ -410,15 +413,8 @@ def outreach(scene: Scene, story: Story, placed: Orders) -> Rows:
     ).keep(ticket.follow_up & (ticket.follow_up_at < seen_leaving[story.person]))
 
     week = np.arange(history.load.size)[:, None]
-    purchase = np.take(scene.world.class_purchase, people.hidden_class)
-    chance = np.exp(-3.9 + 0.5 * people.premium + 0.5 * purchase)
-    reachable = (
-        scene.opted_in() & (people.signup < week * WEEK) & (seen_leaving > (week + 1) * WEEK)
-    )
-    offered = reachable & (uniform(seed, "offer", people.id[None, :], week) < chance)
-    person, when = np.nonzero(offered.T)
-    identity = row_id(people.id[person], when, 0) * 10 + 4
-    moment = when * WEEK + moment_in_week(seed, "offer", ORDER_HOURS, identity, 0)
+    reachable = reachable_weeks(scene)
+    person, moment, identity = personal_offers(scene, reachable)
     offers = _outreach(scene, person, moment, "personal_offer", identity)
 
     sale = (week % 13 == 5) & reachable
@@ -426,6 +422,25 @@ def outreach(scene: Scene, story: Story, placed: Orders) -> Rows:
     identity = row_id(people.id[person], when, 0) * 10 + 5
     notices = _outreach(scene, person, when * WEEK + 3 * DAY + 11.0, "sale_notice", identity)
     return stack([follow_up, offers, notices, *_purchase_notes(scene, placed)])
+
+
+def reachable_weeks(scene: Scene) -> Array:
+    """(weeks, customers): may be written to and, as far as the company sees, there all week."""
+    week = np.arange(scene.history.load.size)[:, None]
+    signup = scene.history.people.signup
+    return scene.opted_in() & (signup < week * WEEK) & (scene.seen_leaving() > (week + 1) * WEEK)
+
+
+def personal_offers(scene: Scene, reachable: Array) -> tuple[Array, Array, Array]:
+    """Customer (row), moment (hours) and identifier of every personal offer."""
+    people, seed = scene.history.people, scene.seed
+    week = np.arange(reachable.shape[0])[:, None]
+    chance = offer_chance(scene.world, people)
+    offered = reachable & (uniform(seed, "offer", people.id[None, :], week) < chance)
+    person, when = np.nonzero(offered.T)
+    identity = row_id(people.id[person], when, 0) * 10 + 4
+    moment = when * WEEK + moment_in_week(seed, "offer", ORDER_HOURS, identity, 0)
+    return person, moment, identity
 
 
 def _outreach(scene: Scene, person: Array, at: Array, kind: str, identity: Array) -> Rows:

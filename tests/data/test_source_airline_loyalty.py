@@ -10,7 +10,7 @@ import pytest
 from data import source
 
 if TYPE_CHECKING:
-    from conftest import Ingest, Ingested
+    from tests.data.conftest import Ingest, Ingested
 
 DATASET = "airline_loyalty"
 MEMBERS = """\

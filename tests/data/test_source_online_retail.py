@@ -12,7 +12,7 @@ import pytest
 from data import source
 
 if TYPE_CHECKING:
-    from conftest import Ingest, Ingested
+    from tests.data.conftest import Ingest, Ingested
 
 DATASET = "online_retail"
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"

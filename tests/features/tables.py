@@ -39,6 +39,6 @@ def customer(customer_id: str = "C1", signup: str = "2020-01-01", **more: Any) -
     } | more
 
 
-def database(time_zone: str = UTC, **tables: pd.DataFrame) -> duckdb.DuckDBPyConnection:
+def database(time_zone: str = UTC, /, **tables: pd.DataFrame) -> duckdb.DuckDBPyConnection:
     """A connection with the canonical views over these tables."""
     return connect(tables, time_zone)

@@ -47,12 +47,14 @@ def a_value(rng: np.random.Generator, column: Column) -> Any:
     return str(rng.choice(["a", "b"]))
 
 
-def random_row(rng: np.random.Generator, of: Table, known_at: datetime) -> dict[str, Any]:
+def random_row(
+    rng: np.random.Generator, of: Table, customers: int, known_at: datetime
+) -> dict[str, Any]:
     lag = timedelta(hours=float(rng.choice([0, 0, 0.5, 30, 24 * 20, 24 * 300])))
     row: dict[str, Any] = {
         "event_id": f"{of.name}-{rng.integers(400)}",
         "record_version": int(rng.choice([1, 1, 1, 2, 3])),
-        "customer_id": f"C{rng.integers(12)}",
+        "customer_id": f"C{rng.integers(customers)}",
         "event_at": known_at - lag,
         "known_at": known_at,
         "op": str(rng.choice(["upsert"] * 9 + ["delete"])),
@@ -61,14 +63,14 @@ def random_row(rng: np.random.Generator, of: Table, known_at: datetime) -> dict[
 
 
 def random_rows(
-    rng: np.random.Generator, of: Table, n: int, low: int, high: int
+    rng: np.random.Generator, of: Table, customers: int, low: int, high: int
 ) -> list[dict[str, Any]]:
-    """Rows known `low` to `high` hours after the as-of date, most of them close to it."""
+    """120 rows known `low` to `high` hours after the as-of date, most of them close to it."""
     near = min(abs(low), abs(high), 24 * 20) + 24 * 20
     out = []
-    for _ in range(n):
+    for _ in range(120):
         a, b = (max(low, -near), min(high, near)) if rng.random() < 0.7 else (low, high)
-        out.append(random_row(rng, of, AS_OF + timedelta(hours=int(rng.integers(a, b)))))
+        out.append(random_row(rng, of, customers, AS_OF + timedelta(hours=int(rng.integers(a, b)))))
     return out
 
 
@@ -80,23 +82,26 @@ def unique(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(kept.values())
 
 
-def two_futures(seed: int) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+def two_futures(
+    seed: int, customers: int = 4
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """The same past with two different futures: rows inserted, altered and deleted at random.
 
     Everything in which they differ is known at or after the as-of date, at the date itself too,
     and may have happened up to 300 days before.
     """
     rng = np.random.default_rng(seed)
-    one, other = {}, {}
+    one: dict[str, pd.DataFrame] = {}
+    other: dict[str, pd.DataFrame] = {}
     for of in TABLES:
-        past = random_rows(rng, of, 120, -24 * 500, 0)
+        past = random_rows(rng, of, customers, -24 * 500, 0)
         if of.name == "customers":
-            past += [customer(f"C{i}", "2020-01-01") for i in range(12)]
+            past += [customer(f"C{i}", "2020-01-01") for i in range(customers)]
         if of.name == "tickets":
             for row in past:
                 row["ticket_id"] = row["event_id"].replace("tickets", "ticket_id")
         for tables in (one, other):
-            future = random_rows(rng, of, 120, 0, 24 * 120)
+            future = random_rows(rng, of, customers, 0, 24 * 120)
             tables[of.name] = table(of.name, *unique(past + future))
     return one, other
 
@@ -132,7 +137,7 @@ def test_the_order_of_rows_changes_no_feature(seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_the_future_changes_nobodys_eligibility(seed: int) -> None:
     statuses = []
-    for tables in two_futures(seed):
+    for tables in two_futures(seed, customers=40):
         # With nothing observed yet, an eligible row is immature: no outcome decides its status.
         labels = label(database(**tables), AS_OFS, OUTCOMES, AS_OFS[0])
         statuses.append(labels[["customer_id", "as_of", "churn_status", "repeat_purchase_status"]])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import lightgbm as lgb
@@ -369,3 +370,19 @@ def test_shap_library_agrees_with_the_model_and_with_family_sums() -> None:
     harmful = told.groupby("row")["contribution"].sum().reindex(range(400), fill_value=0.0)
     family_sums = np.column_stack([library[:, 0] + library[:, 1], library[:, 2:]])
     np.testing.assert_allclose(harmful, np.maximum(family_sums, 0).sum(axis=1), atol=1e-10)
+
+
+def test_a_missing_value_never_names_a_reason() -> None:
+    values = np.array([[0.5, 0.1, 0.3], [0.5, -0.1, 0.3]])
+    present = np.array([[False, True, True], [False, True, True]])
+    meanings = {
+        "a": SimpleNamespace(family="returns", lever=True, better=None),
+        "b": SimpleNamespace(family="returns", lever=True, better=None),
+        "c": SimpleNamespace(family="profile", lever=False, better=None),
+    }
+    found = reasons(values, ["a", "b", "c"], meanings, towards=1, minimum=0.0, present=present)
+    assert found[["row", "family", "feature"]].to_numpy().tolist() == [
+        [0, "returns", "b"],
+        [0, "profile", "c"],
+        [1, "profile", "c"],
+    ]
