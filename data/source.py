@@ -118,9 +118,11 @@ def load(name: str, folder: Path = SOURCES) -> Source:
             f" {home}/ with source.yaml and one <table>.sql per table you have (copy an existing"
             " folder and change it)."
         )
-    values = yaml.safe_load((home / "source.yaml").read_text(encoding="utf-8"))
     try:
+        values = yaml.safe_load((home / "source.yaml").read_text(encoding="utf-8"))
         source = Source.model_validate({**values, "folder": home})
+    except (yaml.YAMLError, TypeError) as error:
+        raise SourceError(f"{name}/source.yaml is not a YAML mapping: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"

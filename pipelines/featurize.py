@@ -77,11 +77,13 @@ def make_plan(settings: Params, chosen: source.Source, contract: dict[str, Any])
     zone = chosen.timezone
     present = list(contract["tables"])
     observed_until = _midnight(date.fromisoformat(contract["observed_until"]), zone)
+    # A generated source ends where the generator was told to stop.
+    last = chosen.last_as_of if chosen.generator is None else observed_until.date()
     as_ofs = [
         at
         for at in as_of_dates(
             settings.source.first_as_of or chosen.first_as_of,
-            settings.source.last_as_of or chosen.last_as_of,
+            settings.source.last_as_of or last,
             zone,
         )
         if at <= observed_until

@@ -18,6 +18,8 @@ def main() -> None:
             root = source.root_of(chosen)
         else:
             root = Path(generated)
+            end = world.end(settings.world.months)
+            chosen = chosen.model_copy(update={"last_as_of": end, "observed_until": end})
             world.generate(
                 root,
                 customers=settings.world.customers,

@@ -9,6 +9,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from data.errors import InputError
 from features.labels import TASKS
 from pipelines import paths
 
@@ -17,7 +18,7 @@ Task = Literal["churn", "repeat_purchase"]
 assert set(Task.__args__) == set(TASKS)  # type: ignore[attr-defined]
 
 
-class ParamsError(ValueError):
+class ParamsError(InputError):
     """params.yaml cannot be used; the message names the key."""
 
 
@@ -117,6 +118,9 @@ def load(path: Path = paths.PARAMS) -> Params:
     except yaml.YAMLError as error:
         raise ParamsError(f"{path.name} is not valid YAML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        # A typo is both an unknown key and a missing one; the unknown one is what was typed.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
-        raise ParamsError(f"{path.name}: {key}: {first['msg']}") from error
+        unknown = first["type"] == "extra_forbidden"
+        problem = "there is no such parameter" if unknown else first["msg"]
+        raise ParamsError(f"{path.name}: {key}: {problem}") from error

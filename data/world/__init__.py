@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,12 @@ def _month(number: int) -> int:
     year, month = divmod(number, 12)
     start = datetime(FIRST_YEAR + year, month + 1, 1, tzinfo=_JST)
     return (start - _EPOCH) // timedelta(microseconds=1)
+
+
+def end(months: int) -> date:
+    """The local date on which data of `months` months end; nothing later is known."""
+    year, month = divmod(WARM_UP_MONTHS + months, 12)
+    return date(FIRST_YEAR + year, month + 1, 1)
 
 
 def stage(ids: np.ndarray, *, months: int, seed: int, world: str = "W1") -> Scene:

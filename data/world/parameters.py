@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from data.errors import InputError
+
 LANGUAGES = ("ja", "en", "zh", "ko")
 CHANNELS = ("chat", "phone", "mail", "social")
 TOPICS = ("delivery", "defect", "billing", "howto", "returns", "account", "contract")
@@ -225,5 +227,5 @@ everybody speaks Japanese; tiny has so many events that a few hundred customers 
 def world_named(name: str) -> World:
     """The parameters of a named world. Raises ValueError with the known names."""
     if name not in WORLDS:
-        raise ValueError(f"unknown world {name!r}; known worlds: {', '.join(sorted(WORLDS))}")
+        raise InputError(f"unknown world {name!r}; known worlds: {', '.join(sorted(WORLDS))}")
     return WORLDS[name]
