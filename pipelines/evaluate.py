@@ -49,7 +49,13 @@ def main(task: str) -> None:
         for name, curve in curves.items():
             stage.write_text(out / f"{name}.csv", curve.to_csv(index=False))
     tracking.log_results(
-        task, paths.MODELS / task / paths.PRODUCTION, settings, _numbers(metrics), folder
+        task,
+        paths.MODELS / task / paths.PRODUCTION,
+        settings,
+        folder,
+        "evaluation",
+        metrics=_numbers(metrics),
+        curves={"gains_by_percent_contacted": curves["gains"]["share_found"].tolist()},
     )
 
 

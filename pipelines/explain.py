@@ -67,4 +67,5 @@ def main(task: str) -> None:
         f"shap_{family}": float(value)
         for family, value in zip(families["family"], families["mean_abs_shap"], strict=True)
     }
-    tracking.log_results(task, paths.MODELS / task / paths.PRODUCTION, settings, shares, folder)
+    production = paths.MODELS / task / paths.PRODUCTION
+    tracking.log_results(task, production, settings, folder, "explanation", metrics=shares)

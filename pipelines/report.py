@@ -8,7 +8,7 @@ import pandas as pd
 
 from features.catalog import FAMILIES
 from features.labels import TASKS
-from pipelines import load, params, paths, stage
+from pipelines import load, params, paths, stage, tracking
 from reports import leadership
 from reports.wording import Catalog
 
@@ -37,6 +37,10 @@ def main() -> None:
             page = leadership.render(facts, language, catalog)
             stage.write_text(out / f"leadership.{language}.html", page)
             stage.say(f"report: {paths.shown(paths.REPORTS / f'leadership.{language}.html')}")
+    for task in TASKS:
+        if load.skipped(paths.MODELS / task) is None:
+            model = paths.MODELS / task / paths.PRODUCTION
+            tracking.log_results(task, model, settings, paths.REPORTS, "report")
 
 
 def _evaluation(task: str) -> dict[str, Any]:

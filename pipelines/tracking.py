@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +64,19 @@ def log_training(task: str, folder: Path, settings: Params) -> None:
 
 
 def log_results(
-    task: str, model_folder: Path, settings: Params, metrics: Mapping[str, float], folder: Path
+    task: str,
+    model_folder: Path,
+    settings: Params,
+    folder: Path,
+    name: str,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    curves: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
-    """Add metrics and the files of `folder` to the run of the model in `model_folder`."""
+    """Add the files of `folder` under `name`, and metrics, to the run of the model.
+
+    A curve is a metric with one value per step 1, 2, ..., which MLflow draws.
+    """
     mlflow = _mlflow()
     sha = stage.read_json(model_folder / "manifest.json")["sha256"]["model.txt"]
     experiment = mlflow.set_experiment(f"retention/{settings.source.name}")
@@ -78,8 +88,12 @@ def log_results(
     )
     run = found[0].info.run_id if found else None
     with mlflow.start_run(run_id=run, tags=None if run else {MODEL_TAG: sha, "task": task}):
-        mlflow.log_metrics(dict(metrics))
-        mlflow.log_artifacts(str(folder), folder.parent.name)
+        mlflow.log_metrics(dict(metrics or {}))
+        for curve, values in (curves or {}).items():
+            for step, value in enumerate(values, start=1):
+                mlflow.log_metric(curve, float(value), step=step, synchronous=False)
+        mlflow.flush_async_logging()
+        mlflow.log_artifacts(str(folder), name)
 
 
 def _mlflow() -> ModuleType:

@@ -184,8 +184,10 @@ def walk(path):
 walk(None)
 wanted = {{"retention_model/model.txt", "retention_model/calibrator.json",
     "retention_model/manifest.json", "evaluation/metrics.json", "evaluation/reliability.csv",
-    "explanation/families.csv", "explanation/dependence.csv"}}
+    "explanation/families.csv", "explanation/dependence.csv", "report/leadership.ja.html"}}
 assert wanted <= found, wanted - found
+curve = mlflow.MlflowClient().get_metric_history(run["run_id"], "gains_by_percent_contacted")
+assert [point.step for point in curve] == list(range(1, 101)) and curve[-1].value == 1.0
 """
     assert "largest difference" in project.run(sys.executable, "-c", code)
 
