@@ -60,10 +60,7 @@ class LabelParams(_Section):
     inactivity_days: int | None = Field(ge=1)
 
 
-class TrainParams(_Section):
-    test_origins: int = Field(ge=1)
-    calibration_cutoffs: int = Field(ge=1)
-    seed: int
+class BoosterParams(_Section):
     rounds: int = Field(ge=1)
     learning_rate: float = Field(gt=0, le=1)
     num_leaves: int = Field(ge=2)
@@ -71,6 +68,14 @@ class TrainParams(_Section):
     min_data_in_leaf: int = Field(ge=1)
     lambda_l2: float = Field(ge=0)
     feature_fraction: float = Field(gt=0, le=1)
+
+
+class TrainParams(_Section):
+    test_origins: int = Field(ge=1)
+    calibration_cutoffs: int = Field(ge=1)
+    seed: int
+    churn: BoosterParams
+    repeat_purchase: BoosterParams
 
 
 class EvaluateParams(_Section):

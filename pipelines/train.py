@@ -100,6 +100,7 @@ def _fit(
     calibration: np.ndarray,
 ) -> RetentionModel:
     zone = load.summary()["time_zone"]
+    booster = getattr(settings.train, task)
 
     def day(at: pd.Timestamp) -> str:
         return load.day(at, zone)
@@ -111,15 +112,7 @@ def _fit(
         calibration_rows=calibration,
         features=list(wanted),
         categories=[name for name, feature in wanted.items() if feature.unit == "category"],
-        params={
-            "num_iterations": settings.train.rounds,
-            "learning_rate": settings.train.learning_rate,
-            "num_leaves": settings.train.num_leaves,
-            "max_depth": settings.train.max_depth,
-            "min_data_in_leaf": settings.train.min_data_in_leaf,
-            "lambda_l2": settings.train.lambda_l2,
-            "feature_fraction": settings.train.feature_fraction,
-        },
+        params={"num_iterations": booster.rounds, **booster.model_dump(exclude={"rounds"})},
         seed=settings.train.seed,
         threads=1,
         about={

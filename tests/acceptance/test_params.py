@@ -31,7 +31,7 @@ def test_the_committed_params_are_valid_and_name_a_source() -> None:
     ("changes", "message"),
     [
         ({"train__test_orgins": 3}, "train.test_orgins: there is no such parameter"),
-        ({"train__rounds": 0}, "train.rounds"),
+        ({"train__churn": {"rounds": 0}}, "train.churn.rounds"),
         ({"features__windows": [90, 30]}, "features.windows"),
         ({"source__first_as_of": "March"}, "source.first_as_of"),
         ({"score__languages": ["fr"]}, "score.languages"),
@@ -45,7 +45,7 @@ def test_a_mistake_names_the_key(tmp_path: Path, changes: dict[str, object], mes
 
 def test_params_cannot_be_changed_after_loading() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        params.load().train.rounds = 1
+        params.load().train.seed = 1
 
 
 def test_the_world_ends_when_source_yaml_says_for_the_default_months() -> None:

@@ -25,7 +25,7 @@ TASKS = ("churn", "repeat_purchase")
 SMALL: dict[str, dict[str, Any]] = {
     "source": {"buckets": 3},
     "world": {"customers": 1500},
-    "train": {"test_origins": 2, "rounds": 60},
+    "train": {"test_origins": 2},
     "evaluate": {"resamples": 100},
     "explain": {"rows": 500, "resamples": 50, "dependence_features": 3},
 }
