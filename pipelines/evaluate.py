@@ -27,6 +27,7 @@ def main(task: str) -> None:
             for name, columns in _CURVES.items():
                 stage.write_text(out / f"{name}.csv", ",".join(columns) + "\n")
             return
+        stage.say(f"evaluate {task}: predicting the test dates")
         pooled = predictions(task, settings)
         stage.say(f"evaluate {task}: {len(pooled):,} rows, {settings.evaluate.resamples} resamples")
         metrics = _metrics(pooled, task, settings)

@@ -18,6 +18,7 @@ def main(task: str) -> None:
         if reason is not None:
             stage.write_json(out / "summary.json", {"skipped": reason})
             return
+        stage.say(f"explain {task}: reading features")
         wanted = load.catalog(settings)
         tests = train.origins(task, settings)[0]
         rows = load.feature_rows(task, [origin.test for origin in tests])

@@ -31,6 +31,7 @@ def main() -> None:
         about=_about(),
         capacity=settings.score.capacity_share,
     )
+    stage.say("report: drawing")
     with stage.fresh_folder(paths.REPORTS) as out:
         stage.write_json(out / "facts.json", facts)
         for language in settings.report.languages:

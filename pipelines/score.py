@@ -49,6 +49,7 @@ def main(
                 stage.say(f"score {task}: skipped. {reason['en']}")
                 stage.write_json(task_folder / load.SKIPPED, {"skipped": reason})
                 continue
+            stage.say(f"score {task}: reading features as of {day}")
             model = RetentionModel.load(model_folder / paths.PRODUCTION)
             if at < load.as_of_times([model.record["about"]["calibration_as_of"][-1]], zone)[0]:
                 stage.say(

@@ -66,6 +66,7 @@ def _train(task: str, settings: Params, out: Path) -> dict[str, str] | None:
     tests, production, reason = origins(task, settings)
     if reason is not None or production is None:
         return reason
+    stage.say(f"train {task}: reading features")
     zone = load.summary()["time_zone"]
     rows = load.feature_rows(task)
     rows = rows[rows[f"{task}_status"] == LABELLED].reset_index(drop=True)
@@ -78,6 +79,7 @@ def _train(task: str, settings: Params, out: Path) -> dict[str, str] | None:
             return reason
         name = paths.PRODUCTION if origin is production else f"origin-{load.day(origin.test, zone)}"
         jobs[name] = (origin, train, calibration)
+    stage.say(f"train {task}: {len(jobs)} models, {len(rows):,} labelled rows")
     # LightGBM works outside the interpreter's lock: an origin per thread, each on one core.
     with ThreadPoolExecutor(stage.workers()) as pool:
         fits = {
