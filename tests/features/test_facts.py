@@ -203,6 +203,17 @@ def test_the_same_topic_within_seven_days_means_it_was_not_solved(
     assert solved(**rows) == solves
 
 
+@pytest.mark.parametrize("at", ["2024-05-20", "2024-07-01"])
+def test_a_second_ticket_that_becomes_known_too_late_does_not_undo_a_resolution(at: str) -> None:
+    """What was said on 20 May holds on 1 July, although the ticket of 3 May is known by then."""
+    tickets = [
+        ticket("2024-05-01", topic="billing"),
+        ticket("2024-05-03", "T2", topic="billing", known_at="2024-06-15"),
+    ]
+    steps = [step("resolved", "2024-05-02")]
+    assert value("first_contact_resolution_last", at, tickets=tickets, ticket_events=steps) == 1
+
+
 def test_first_contact_resolution_is_unknown_until_seven_days_have_passed() -> None:
     rows: dict[str, list[Row]] = {
         "tickets": [ticket()],

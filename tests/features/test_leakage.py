@@ -100,6 +100,10 @@ def two_futures(
         if of.name == "tickets":
             for row in past:
                 row["ticket_id"] = row["event_id"].replace("tickets", "ticket_id")
+        if of.name == "ticket_events":
+            # Most outcomes of a ticket start from its resolution.
+            for row in past[: len(past) // 2]:
+                row["kind"] = "resolved"
         for tables in (one, other):
             future = random_rows(rng, of, customers, 0, 24 * 120)
             tables[of.name] = table(of.name, *unique(past + future))
