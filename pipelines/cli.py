@@ -102,7 +102,7 @@ def score(
 ) -> None:
     """Write the ranked lists: calibrated risk, tier, reasons and a next step per customer.
 
-    Example: retention score --as-of 2025-06-15 --out /tmp/list --language ja
+    Example: retention score --as-of 2025-06-15 --out lists --language ja
     """
     from pipelines import score as module
 
