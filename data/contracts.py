@@ -133,6 +133,9 @@ TABLES: tuple[Table, ...] = (
             ),
             Column("channel_pref", TEXT, "channel the customer asked for", allowed=CHANNELS),
             Column("contact_opt_in", FLAG, "may be contacted by the retention team"),
+            Column("time_zone", TEXT, "the customer's IANA time zone, where known"),
+            Column("birth_year", INTEGER, "year of birth; slices only, never a feature", low=1900),
+            Column("csr_opt_in", FLAG, "takes part in the company's sustainability programme"),
         ),
     ),
     Table(
@@ -160,6 +163,7 @@ TABLES: tuple[Table, ...] = (
             Column("plan", TEXT, "plan after the change"),
             Column("term_end", TIMESTAMP, "end of the paid term as known at the event"),
             Column("price", NUMBER, "price per month in the source's currency", low=0),
+            Column("discount_share", NUMBER, "discount on the list price, 0 to 1", low=0, high=1),
             Column("reason", TEXT, "reason given"),
         ),
     ),
@@ -175,6 +179,9 @@ TABLES: tuple[Table, ...] = (
             Column("discount", NUMBER, "discount granted, same currency", low=0),
             Column("item_count", NUMBER, "different products in the order", low=0),
             Column("category", TEXT, "main product category"),
+            Column("product_id", TEXT, "main product"),
+            Column("is_eco", FLAG, "main product is from the sustainable range"),
+            Column("delivered_at", TIMESTAMP, "delivery date promised when the order was placed"),
         ),
     ),
     Table(
@@ -191,6 +198,8 @@ TABLES: tuple[Table, ...] = (
                 allowed=("requested", "received", "refunded", "denied", "exchanged"),
             ),
             Column("amount", NUMBER, "value returned in the source's currency", low=0),
+            Column("kit_used", FLAG, "sent back with the prepared return kit"),
+            Column("under_warranty", FLAG, "claimed under the warranty"),
         ),
     ),
     Table(
@@ -205,6 +214,13 @@ TABLES: tuple[Table, ...] = (
             Column("channel", TEXT, "channel of first contact", required=True, allowed=CHANNELS),
             Column("language", TEXT, "language of the request, ISO 639-1"),
             Column("product_id", TEXT, "product concerned"),
+            Column("queue_backlog", NUMBER, "open tickets in its queue at intake", low=0),
+            Column(
+                "prior_errors",
+                NUMBER,
+                "product errors logged before the ticket: a negative control, never a feature",
+                low=0,
+            ),
         ),
     ),
     Table(
@@ -226,10 +242,15 @@ TABLES: tuple[Table, ...] = (
                     "resolved",
                     "reopened",
                     "merged",
+                    "decision",
                 ),
             ),
             Column("agent_id", TEXT, "agent who holds the ticket after the step"),
             Column("tier", INTEGER, "support tier after the step", low=0, high=5),
+            Column("own_authority", FLAG, "a decision the agent took without asking"),
+            Column("context_passed", FLAG, "history went along with a transfer or escalation"),
+            Column("agent_tenure_days", NUMBER, "days the agent has worked in support", low=0),
+            Column("agent_training_hours", NUMBER, "agent's training in the 90 days before", low=0),
         ),
     ),
     Table(
@@ -248,6 +269,38 @@ TABLES: tuple[Table, ...] = (
             Column("language", TEXT, "language of the text, ISO 639-1"),
             Column("text", TEXT, "the message; never leaves the sentiment step"),
             Column("agent_id", TEXT, "agent or bot who wrote it"),
+            Column("translated", FLAG, "machine translated"),
+            Column("asks_again", FLAG, "asks for something the customer had already given"),
+            Column("asks_to_clarify", FLAG, "asks what the customer means"),
+            Column("not_understood", FLAG, "a bot's answer that it did not understand"),
+            Column("corrects", FLAG, "corrects an earlier wrong answer"),
+        ),
+    ),
+    Table(
+        "calls",
+        "one phone call",
+        (
+            Column("ticket_id", TEXT, "the ticket it belongs to, if any"),
+            Column("wait_seconds", NUMBER, "time in the queue", low=0),
+            Column("talk_seconds", NUMBER, "time in conversation", low=0),
+            Column("hold_seconds", NUMBER, "time on hold", low=0),
+            Column("wrap_seconds", NUMBER, "the agent's work after the call", low=0),
+            Column("abandoned", FLAG, "the customer hung up before an answer"),
+            Column("agent_id", TEXT, "agent who answered"),
+        ),
+    ),
+    Table(
+        "qa_reviews",
+        "one quality review of one handled ticket; scores from 0 to 100",
+        (
+            Column("ticket_id", TEXT, "the ticket reviewed", required=True),
+            Column("agent_id", TEXT, "the agent reviewed"),
+            Column("empathy", NUMBER, "empathy and friendliness", low=0, high=100),
+            Column("listening", NUMBER, "listening and clarifying", low=0, high=100),
+            Column("clarity", NUMBER, "clear and concise language", low=0, high=100),
+            Column("accuracy", NUMBER, "accuracy of the information", low=0, high=100),
+            Column("tone", NUMBER, "tone fits the customer", low=0, high=100),
+            Column("language", NUMBER, "command of the customer's language", low=0, high=100),
         ),
     ),
     Table(
@@ -279,6 +332,14 @@ TABLES: tuple[Table, ...] = (
                 allowed=("support", "purchase", "relationship"),
             ),
             Column("ticket_id", TEXT, "the ticket asked about, if any"),
+            Column(
+                "mode",
+                TEXT,
+                "how it was asked",
+                allowed=("online", "phone", "interview", "paper"),
+            ),
+            Column("incented", FLAG, "an incentive was promised for answering"),
+            Column("comment", TEXT, "free text; never leaves the sentiment step"),
         ),
         (
             Rule(
@@ -300,12 +361,25 @@ TABLES: tuple[Table, ...] = (
                 allowed=(
                     "follow_up",
                     "proactive_help",
+                    "usage_tip",
                     "personal_offer",
+                    "related_offer",
                     "thank_you",
+                    "birthday",
+                    "surprise_discount",
                     "sale_notice",
                 ),
             ),
+            Column(
+                "action",
+                TEXT,
+                "which step; null counts as sent",
+                allowed=("sent", "opened", "replied"),
+            ),
+            Column("outreach_id", TEXT, "joins the steps of one contact; null stands alone"),
             Column("ticket_id", TEXT, "the ticket followed up, if any"),
+            Column("order_id", TEXT, "the order followed up, if any"),
+            Column("category", TEXT, "product category offered, if any"),
             Column("campaign", TEXT, "campaign"),
             Column("arm", TEXT, "arm of a randomised trial, if any"),
         ),
@@ -323,6 +397,8 @@ TABLES: tuple[Table, ...] = (
             ),
             Column("points", NUMBER, "points moved, always positive", low=0),
             Column("tier", TEXT, "tier after the movement"),
+            Column("tier_rank", INTEGER, "rank of that tier, higher is better", low=0),
+            Column("expires_at", TIMESTAMP, "when points earned here will expire"),
         ),
     ),
     Table(
@@ -342,7 +418,59 @@ TABLES: tuple[Table, ...] = (
     Table(
         "web_sessions",
         "one visit, or all visits of one period",
-        (Column("visits", NUMBER, "visits in the row, 1 for a single one", low=0),),
+        (
+            Column("visits", NUMBER, "visits in the row, 1 for a single one", low=0),
+            Column("device", TEXT, "kind of device", allowed=("desktop", "mobile", "tablet")),
+            Column("load_ms", NUMBER, "time until the page was ready, 75th percentile", low=0),
+            Column("page_errors", NUMBER, "pages not found and clicks without effect", low=0),
+            Column("support_searches", NUMBER, "searches for help", low=0),
+            Column("contact_page_views", NUMBER, "views of the contact page", low=0),
+            Column("contact_minutes", NUMBER, "from the search for help to a contact", low=0),
+            Column("checkout_failures", NUMBER, "checkouts that failed", low=0),
+            Column("payment_failures", NUMBER, "payments that failed", low=0),
+            Column("consent", FLAG, "the customer allowed behaviour tracking"),
+        ),
+    ),
+    Table(
+        "reviews",
+        "one step of one public review",
+        (
+            Column("review_id", TEXT, "the review", required=True),
+            Column("action", TEXT, "which step", required=True, allowed=("posted", "answered")),
+            Column("rating", NUMBER, "stars, 1 to 5", low=1, high=5),
+            Column("product_id", TEXT, "product reviewed"),
+        ),
+    ),
+    Table(
+        "social_mentions",
+        "one public mention that could be matched to the customer",
+        (
+            Column("platform", TEXT, "where"),
+            Column("tone", NUMBER, "-1 negative to 1 positive", low=-1, high=1),
+        ),
+    ),
+    Table(
+        "referrals",
+        "one step of one referral",
+        (
+            Column("referral_id", TEXT, "the referral", required=True),
+            Column("action", TEXT, "which step", required=True, allowed=("made", "converted")),
+        ),
+    ),
+    Table(
+        "feedback",
+        "one step of one piece of feedback",
+        (
+            Column("feedback_id", TEXT, "the piece of feedback", required=True),
+            Column(
+                "action",
+                TEXT,
+                "which step",
+                required=True,
+                allowed=("given", "session_attended", "acted_on", "declined", "notified"),
+            ),
+            Column("topic", TEXT, "what it is about"),
+        ),
     ),
 )
 
@@ -377,7 +505,7 @@ REFERENCES = tuple(
     if table.name != "customers"
 ) + tuple(
     Reference(name, "ticket_id", "tickets", "ticket unknown")
-    for name in ("ticket_events", "messages", "surveys", "outreach")
+    for name in ("ticket_events", "messages", "surveys", "outreach", "calls", "qa_reviews")
 )
 
 ORDERS = (
@@ -397,4 +525,5 @@ ORDERS = (
         "event_at",
         "reply before its ticket",
     ),
+    Order("qa_reviews", "true", "ticket_id", "tickets", "event_at", "review before its ticket"),
 )

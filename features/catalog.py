@@ -21,7 +21,7 @@ from features import (
 )
 from features.aggregates import Aggregate
 from features.declare import Attribute, Better, Declared, Text, Unit
-from features.facts import STREAM
+from features.streams import STREAM
 
 _MODULES = (
     responsiveness,
@@ -82,12 +82,18 @@ class Feature:
         return self.source.aggregate, self.window
 
 
-def features(windows: Sequence[int], tables: Collection[str]) -> tuple[Feature, ...]:
-    """All features that a source with these canonical `tables` supports, in catalog order."""
+def features(
+    windows: Sequence[int], tables: Collection[str], absent_columns: Collection[str] = ()
+) -> tuple[Feature, ...]:
+    """All features that a source with these canonical `tables` supports, in catalog order.
+
+    `absent_columns` ("table.column") are the columns that the source's tables do not have.
+    """
     out: list[Feature] = []
     for family, declarations in DECLARED.items():
         for declared in declarations:
-            if set(STREAM[declared.stream].needs) <= set(tables):
+            needs = set(STREAM[declared.stream].needs)
+            if needs <= set(tables) and not set(declared.columns) & set(absent_columns):
                 out.extend(_expand(declared, family, windows))
         out.extend(
             _attribute(attribute, family)

@@ -42,11 +42,25 @@ class Family:
 class Text:
     """What a person reads: a label, and the sentence for a customer's reason.
 
-    The sentence may use `{value}`, `{typical}` (the typical retained customer) and `{window}`.
+    The sentence uses `{value}` and `{typical}` (the typical retained customer), both with their
+    unit.
     """
 
     label: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A figure that the literature on support quotes, in the feature's unit; drawn as a line.
+
+    None of them was verified: every display says so. `low` or `high` None leaves it open.
+    """
+
+    low: float | None
+    high: float | None
+    en: str
+    ja: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,10 @@ class Declared:
 
     `windows`: "each" of the configured ones, only the "longest", or "none" for aggregates that
     look at the whole past. `better` is the direction that is expected to go with retention.
+    `en` and `ja` are the label; `en_reason` and `ja_reason` the sentence a retention team reads,
+    with `{value}` and `{typical}`, and `{window}` where the feature has one. `items` are the rows
+    S1 to S76 of METHODS section A that it measures. `columns` ("table.column") are nullable
+    columns without which a source does not have the feature at all.
     """
 
     base: str
@@ -64,7 +82,12 @@ class Declared:
     better: Better | None
     en: str
     ja: str
+    en_reason: str = ""
+    ja_reason: str = ""
     windows: Literal["each", "longest", "none"] = "each"
+    items: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    benchmark: Benchmark | None = None
 
     def __post_init__(self) -> None:
         if not (self.en.strip() and self.ja.strip()):
@@ -83,3 +106,42 @@ class Attribute:
     column: str
     en: str
     ja: str
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One fact stream: the tables it needs, its value columns and its SELECT."""
+
+    name: str
+    needs: tuple[str, ...]
+    columns: tuple[str, ...]
+    sql: str
+
+
+def simple(name: str, table: str, where: str = "true", /, **columns: str) -> Stream:
+    """A stream with one fact per record version of `table` that satisfies `where`."""
+    values = "".join(f", {expression} AS {column}" for column, expression in columns.items())
+    sql = (
+        f"SELECT customer_id, first_known, known_from, known_until, event_id AS tie{values}"
+        f" FROM {table} WHERE {where}"
+    )
+    return Stream(name, (table,), tuple(columns), sql)
+
+
+def flag(condition: str) -> str:
+    """1 where the condition holds, 0 where it does not, missing where it is unknown."""
+    return f"CAST({condition} AS INTEGER)"
+
+
+def one_if(condition: str) -> str:
+    """1 where the condition holds, otherwise missing: for counting."""
+    return f"CASE WHEN {condition} THEN 1 END"
+
+
+def scaled(kind: str) -> str:
+    """A survey answer on 0 (worst) to 100 (best)."""
+    return (
+        f"CASE WHEN kind = '{kind}'"
+        " THEN 100 * (value - scale_min) / nullif(scale_max - scale_min, 0) END"
+    )

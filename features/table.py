@@ -12,9 +12,11 @@ import pandas as pd
 
 from features.catalog import Feature
 from features.declare import Attribute
-from features.facts import STREAM, facts, frame_of, open_bucket, score_messages
+from features.facts import facts, frame_of, open_bucket
 from features.kernel import aggregate
 from features.labels import ELIGIBLE, Outcome, label
+from features.streams import STREAM
+from features.tone import score_messages
 
 
 def bucket_table(

@@ -199,17 +199,9 @@ class RetentionModel:
                 f"All {len(dropped)} features are constant or missing on the training rows; "
                 "check the source's coverage of the training dates."
             )
-        settings = _settings(params or {}, rows=len(matrix))
+        settings = fitted_settings(params or {}, rows=len(matrix))
         booster = lgb.train(
-            settings
-            | {
-                "objective": "binary",
-                "deterministic": True,
-                "force_row_wise": True,
-                "seed": seed,
-                "num_threads": threads,
-                "verbosity": -1,
-            },
+            settings | fixed_settings(seed, threads),
             lgb.Dataset(matrix, outcomes, feature_name=list(encoder.features)),
         )
         text = booster.model_to_string()
@@ -425,7 +417,20 @@ def _uninformative(features: Sequence[str], matrix: np.ndarray) -> dict[str, str
     return dropped
 
 
-def _settings(params: Mapping[str, float], rows: int) -> dict[str, Any]:
+def fixed_settings(seed: int, threads: int) -> dict[str, Any]:
+    """The LightGBM parameters that nobody chooses: the objective, and the same bytes every time."""
+    return {
+        "objective": "binary",
+        "deterministic": True,
+        "force_row_wise": True,
+        "seed": seed,
+        "num_threads": threads,
+        "verbosity": -1,
+    }
+
+
+def fitted_settings(params: Mapping[str, float], rows: int) -> dict[str, Any]:
+    """DEFAULT_PARAMS with `params` over them, as used on so many training rows."""
     unknown = sorted(set(params) - set(DEFAULT_PARAMS))
     if unknown:
         raise ModelError(f"Unknown model parameter {unknown}; known: {sorted(DEFAULT_PARAMS)}.")

@@ -103,6 +103,23 @@ def test_origins(
     return found[-n:] if n > 0 else ()
 
 
+def tuning_folds(
+    as_ofs: Iterable[pd.Timestamp], at: pd.Timestamp, n: int, *, label_days: int, min_train: int = 1
+) -> tuple[Origin, ...]:
+    """Forward-chaining folds within the past of `at`, for choosing settings; in time order.
+
+    The last `n` dates whose own labels are complete at `at`, each tested by training on the dates
+    mature at it, at least `min_train`; nobody calibrates. Fewer than `n` when the past is short.
+    """
+    dates = _in_order(as_ofs)
+    folds = (
+        Origin(date, (), _mature(dates, date, label_days))
+        for date in _mature(dates, at, label_days)
+    )
+    found = tuple(fold for fold in folds if len(fold.train) >= min_train)
+    return found[-n:] if n > 0 else ()
+
+
 def production_origin(
     as_ofs: Iterable[pd.Timestamp],
     *,

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from data import source
 from data.errors import InputError
 from features import polarity
-from features.catalog import Feature, features
+from features.catalog import Feature
 from features.labels import (
     ELIGIBLE,
     GAP_EXIT,
@@ -30,7 +30,7 @@ from features.labels import (
     inactivity_days,
 )
 from features.table import bucket_table
-from pipelines import params, paths, stage
+from pipelines import load, params, paths, stage
 from pipelines.params import Params
 
 
@@ -99,7 +99,7 @@ def make_plan(settings: Params, chosen: source.Source, contract: dict[str, Any])
         "as_ofs": as_ofs,
         "time_zone": zone,
         "observed_until": observed_until,
-        "wanted": features(settings.features.windows, present),
+        "wanted": load.supported_features(settings, contract),
         "outcomes": _outcomes(settings, present, as_ofs, lag),
         "live_from": {
             name: _time(table["first_known_at"])

@@ -28,8 +28,18 @@ def summary() -> dict[str, Any]:
 
 def catalog(settings: Params) -> dict[str, Feature]:
     """The features of this run by name, in catalog order."""
-    present = stage.read_json(paths.CONTRACT)["tables"]
-    return {feature.name: feature for feature in features(settings.features.windows, present)}
+    contract = stage.read_json(paths.CONTRACT)
+    return {feature.name: feature for feature in supported_features(settings, contract)}
+
+
+def supported_features(settings: Params, contract: dict[str, Any]) -> tuple[Feature, ...]:
+    """The features that the ingested tables and their columns support, in catalog order."""
+    absent = [
+        f"{name}.{column}"
+        for name, table in contract["tables"].items()
+        for column in table["absent_columns"]
+    ]
+    return features(settings.features.windows, contract["tables"], absent)
 
 
 def as_of_times(days: Sequence[str], time_zone: str) -> list[pd.Timestamp]:

@@ -12,8 +12,9 @@ import pytest
 from data.contracts import TABLES
 from features.aggregates import SHRINKAGE
 from features.catalog import features
-from features.facts import STREAM, facts
+from features.facts import facts
 from features.kernel import DAY_US, FOREVER
+from features.streams import STREAM
 from features.table import with_features
 from tests.features.tables import customer, database, table
 

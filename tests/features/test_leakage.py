@@ -215,7 +215,7 @@ def test_the_past_does_change_features(name: str, row: dict[str, Any], feature: 
 
 
 def test_every_table_of_the_contract_feeds_some_feature() -> None:
-    from features.facts import STREAMS
+    from features.streams import STREAMS
 
     used = {name for stream in STREAMS for name in stream.needs}
     assert used == set(TABLE)

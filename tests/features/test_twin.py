@@ -13,9 +13,9 @@ from data.contracts import TABLES
 from features import aggregates as ask
 from features.aggregates import Aggregate
 from features.catalog import features
-from features.declare import Attribute
-from features.facts import STREAMS, Stream
+from features.declare import Attribute, Stream
 from features.kernel import DAY_US, FOREVER, Facts, aggregate
+from features.streams import STREAMS
 from tests.features import twin
 
 WINDOWS = (30, 90, 180, 365)

@@ -1,0 +1,9 @@
+"""Every fact stream by name, one file per part of the customer's life."""
+
+from __future__ import annotations
+
+from features.streams import care, commerce, tickets, voice
+
+STREAMS = (*tickets.STREAMS, *voice.STREAMS, *care.STREAMS, *commerce.STREAMS)
+
+STREAM = {stream.name: stream for stream in STREAMS}
