@@ -1,13 +1,21 @@
-"""What the feature kernel costs, next to pandas, DuckDB, Polars and the bare reading of the data.
+"""What the feature kernel costs, next to pandas, DuckDB, Polars, featuretools and bare reading.
 
-    python -m benchmarks.features [--customers 20000] [--only ours duckdb ...]
+    python -m benchmarks.features [--customers 20000] [--growth] [--peers PYTHON] [--only ours ...]
 
 The task: for every customer and each of 12 monthly as-of dates, 11 aggregates of one stream of
 events over 7 windows, exact quantiles among them. The events lie in Parquet files bucketed by
 customer and sorted by customer and time, as ingest writes them. Every contender runs in a process
 of its own, which is charged for everything it does, imports included, but not for the check that
 all give the same answers: per feature the number of values and their sum over all rows, and every
-single value of the first customers.
+single value of the first customers. Before that, each runs on ten customers, so that none is
+charged for compiling: Python's bytecode and the kernel's machine code are cached by then.
+
+Polars and featuretools are not among this project's dependencies (featuretools does not run with
+its pandas); they run in an interpreter of their own, named by `--peers` or RETENTION_PEERS_PYTHON:
+
+    uv venv --python 3.11 /tmp/peers
+    uv pip install --python /tmp/peers/bin/python -r benchmarks/requirements-peers.txt
+    python -m benchmarks.features --customers 200000 --growth --peers /tmp/peers/bin/python
 """
 
 from __future__ import annotations
@@ -19,12 +27,12 @@ import json
 import os
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +65,18 @@ REFERENCE = 0.4
 EVENTS_PER_CUSTOMER = 70
 CUSTOMERS_PER_BUCKET = 6_250
 CHECKED_CUSTOMERS = 500
+TINY = 10
+
+FEATURETOOLS_CUSTOMERS = 300
+"""What featuretools can do in a minute or two."""
+
+GROWTH = (20_000, 200_000, 1_000_000)
 
 NOTE = (
-    "One run each. Other work on the machine raises CPU seconds through shared caches, so compare"
-    " rows of one table only; wall time is left out because it depends on that work altogether."
+    "Median CPU of {repeats} runs for ours and the two bounds, one run for the others; peak memory"
+    " is the highest. Other work on the machine raises CPU seconds through shared caches, so"
+    " compare rows of one table only; wall time is left out because it depends on that work"
+    " altogether."
 )
 
 Answers = Iterator[tuple[np.ndarray, int, np.ndarray]]
@@ -122,22 +138,32 @@ def ours(folder: Path) -> Answers:
     columns = ("amount", "hours", "fast")
     as_ofs = AS_OFS.astype(np.int64)
     for path in sorted(folder.glob("*.parquet")):
-        table = pq.read_table(path, use_threads=False)
-        ids, start = np.unique(table["customer"].to_numpy(), return_index=True)
-        at = table["known_at"].cast(pa.int64()).to_numpy().copy()  # writable: one compiled kernel
+        table = _read(path)
+        customer = table["customer"].to_numpy()
+        start = np.flatnonzero(np.diff(customer, prepend=-1, append=-1))
+        at = table["known_at"].cast(pa.int64()).to_numpy()
+        values = np.empty((len(columns), at.size))
+        for to, column in zip(values, columns, strict=True):
+            to[:] = table[column].to_numpy()
         facts = Facts(
-            start=np.append(start, at.size),
+            start=start,
             at=at,
             known_from=at,
             known_until=np.full(at.size, FOREVER),
-            values=np.column_stack([table[column].to_numpy() for column in columns]),
+            values=values.T,
             columns=columns,
         )
+        ids = customer[start[:-1]]
         row_customer = np.repeat(np.arange(ids.size), as_ofs.size)
         row_as_of = np.tile(as_ofs, ids.size)
-        values = aggregate(facts, questions, row_customer, row_as_of)
+        answers = aggregate(facts, questions, row_customer, row_as_of)
         for i in range(as_ofs.size):
-            yield ids, i, values[i :: as_ofs.size]
+            yield ids, i, answers[i :: as_ofs.size]
+
+
+def _read(path: Path) -> pa.Table:
+    # Not pq.read_table, which imports pyarrow's dataset layer and pandas first.
+    return pq.ParquetFile(path, memory_map=True).read(use_threads=False)
 
 
 def pandas(folder: Path) -> Answers:
@@ -252,10 +278,78 @@ def polars(folder: Path) -> Answers:
         yield found["customer"].to_numpy(), i, values
 
 
+def featuretools(folder: Path) -> Answers:
+    """One calculate_feature_matrix per window, with the as-of dates as cutoff times."""
+    import pandas as pd
+
+    ft = importlib.import_module("featuretools")
+    events = pd.read_parquet(folder).reset_index(names="event")
+    events["log_hours"] = np.log1p(events["hours"])
+    customers = pd.DataFrame({"customer": events["customer"].unique()})
+    entities = ft.EntitySet("events")
+    entities.add_dataframe(customers, "customers", index="customer")
+    entities.add_dataframe(events, "events", index="event", time_index="known_at")
+    entities.add_relationship("customers", "customer", "events", "customer")
+    cutoffs = pd.MultiIndex.from_product([customers["customer"], AS_OFS]).to_frame(index=False)
+    cutoffs.columns = pd.Index(["customer", "time"])
+    primitives = ft.primitives
+    numeric = importlib.import_module("woodwork.column_schema").ColumnSchema(
+        semantic_tags={"numeric"}
+    )
+
+    class P90(primitives.AggregationPrimitive):  # type: ignore[name-defined]
+        """The 90th percentile, which featuretools lacks."""
+
+        name = "p90"
+        input_types = (numeric,)
+        return_type = numeric
+
+        def get_function(self) -> Callable[[Any], float]:
+            return lambda column: column.quantile(0.9)
+
+    def over(column: str, primitive: Any) -> Any:
+        base = ft.Feature(entities["events"].ww[column])
+        return ft.Feature(base, parent_dataframe_name="customers", primitive=primitive)
+
+    asked = [
+        over("event", primitives.Count),
+        over("amount", primitives.Sum),
+        over("amount", primitives.Mean),
+        over("amount", primitives.Min),
+        over("amount", primitives.Max),
+        over("amount", primitives.Std),
+        over("fast", primitives.Sum),
+        over("hours", primitives.Mean),
+        over("log_hours", primitives.Mean),
+        over("hours", primitives.Median),
+        over("hours", P90),
+    ]
+    parts = []
+    for window in WINDOWS:
+        found = ft.calculate_feature_matrix(
+            asked,
+            entities,
+            cutoff_time=cutoffs,
+            training_window=f"{window} days",
+            include_cutoff_time=False,
+            cutoff_time_in_index=True,
+        )
+        found = found.sort_index()
+        part = found[[feature.get_name() for feature in asked]].to_numpy(dtype=np.float64)
+        number = np.nan_to_num(part[:, 0])
+        part[:, 6] = np.where(number > 0, (part[:, 6] + 5 * REFERENCE) / (number + 5), np.nan)
+        part[:, 8] = np.expm1(part[:, 8])
+        parts.append(part)
+    values = np.column_stack(parts)
+    for i, as_of in enumerate(AS_OFS):
+        rows = found.index.get_level_values("time") == as_of
+        yield found.index.get_level_values("customer")[rows].to_numpy(), i, values[rows]
+
+
 def scan(folder: Path) -> None:
     """Read every column of every file."""
     for path in sorted(folder.glob("*.parquet")):
-        pq.read_table(path)
+        _read(path)
 
 
 def scan_and_aggregate(folder: Path) -> None:
@@ -272,11 +366,15 @@ CONTENDERS: dict[str, Callable[[Path], Answers]] = {
     "pandas": pandas,
     "duckdb": duckdb,
     "polars": polars,
+    "featuretools": featuretools,
 }
 LOWER_BOUNDS: dict[str, Callable[[Path], None]] = {
     "scan": scan,
     "scan_and_aggregate": scan_and_aggregate,
 }
+REPEATED = ("ours", *LOWER_BOUNDS)
+ELSEWHERE = ("polars", "featuretools")
+PACKAGES = ("numpy", "numba", "pandas", "pyarrow", "duckdb")
 
 
 def summarise(answers: Answers, customers: int) -> tuple[dict[str, np.ndarray], float]:
@@ -301,12 +399,62 @@ def summarise(answers: Answers, customers: int) -> tuple[dict[str, np.ndarray], 
     return {"number": number, "total": total, "checked": checked}, spent
 
 
-def measure(name: str, folder: Path, customers: int, answers: Path) -> dict[str, float]:
-    """Run one contender in a fresh process; its CPU seconds and peak memory in GB."""
-    command = [sys.executable, "-m", "benchmarks.features", "--contender", name]
-    command += ["--folder", str(folder), "--customers", str(customers), "--answers", str(answers)]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+class Arena:
+    """Where contenders run: folders of events made once, and the interpreters to use."""
+
+    def __init__(self, scratch: Path, peers: str | None) -> None:
+        self.scratch = scratch
+        self.peers = peers
+        self.events: dict[int, int] = {}
+        # Bytecode is cached wherever and however this is run, as in any installation.
+        self.environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(scratch / "bytecode")}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    def runs(self, name: str) -> bool:
+        """Whether there is an interpreter for this contender."""
+        return name not in ELSEWHERE or self.peers is not None
+
+    def folder(self, customers: int) -> Path:
+        folder = self.scratch / f"events_{customers}"
+        if customers not in self.events:
+            folder.mkdir()
+            self.events[customers] = generate(folder, customers)
+        return folder
+
+    def measure(self, name: str, customers: int) -> dict[str, Any]:
+        """Run one contender in a fresh process: CPU seconds, peak GB and the answers' summary."""
+        answers = self.scratch / f"{name}_{customers}.npz"
+        python = self.peers if name in ELSEWHERE and self.peers else sys.executable
+        # The peers' warnings about their own calls are not for the readers of this report.
+        quiet = ["-W", "ignore"] if name in ELSEWHERE else []
+        command = [python, *quiet, "-m", "benchmarks.features", "--contender", name]
+        command += ["--folder", str(self.folder(customers)), "--answers", str(answers)]
+        command += ["--customers", str(customers)]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        spent: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        if name in CONTENDERS:
+            spent["answers"] = dict(np.load(answers))
+        return spent
+
+    def repeat(self, name: str, customers: int, times: int) -> dict[str, Any]:
+        """The median CPU and the highest peak of several runs, after one on ten customers."""
+        self.measure(name, TINY)
+        tiny = self.measure(name, TINY)
+        runs = [self.measure(name, customers) for _ in range(times)]
+        cpu = statistics.median(run["cpu"] for run in runs)
+        return {
+            **runs[0],
+            "cpu": cpu,
+            "gb": max(run["gb"] for run in runs),
+            "per_row": (cpu - tiny["cpu"]) / ((customers - TINY) * AS_OFS.size),
+        }
 
 
 def _contend(name: str, folder: Path, customers: int, answers: Path) -> None:
@@ -318,6 +466,11 @@ def _contend(name: str, folder: Path, customers: int, answers: Path) -> None:
         LOWER_BOUNDS[name](folder)
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = {
+        "versions": {
+            package: sys.modules[package].__version__
+            for package in (*PACKAGES, *ELSEWHERE)
+            if package in sys.modules
+        },
         "cpu": used.ru_utime + used.ru_stime - checking,
         "gb": used.ru_maxrss / 1e6,
     }
@@ -337,67 +490,89 @@ def disagreements(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     ]
 
 
-def compare(customers: int, names: list[str]) -> str:
-    """Run the contenders one after the other; the report as Markdown."""
-    available = [n for n in names if n != "polars" or importlib.util.find_spec("polars")]
-    spent: dict[str, dict[str, float]] = {}
-    agreed: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "events"
-        folder.mkdir()
-        events = generate(folder, customers)
-        # Compiles the kernel into numba's cache, which any later process finds ready.
-        tiny = Path(scratch) / "tiny"
-        tiny.mkdir()
-        generate(tiny, 10)
-        measure("ours", tiny, 10, Path(scratch) / "tiny.npz")
-        reference = None
-        for name in available:
-            answers = Path(scratch) / f"{name}.npz"
-            spent[name] = measure(name, folder, customers, answers)
-            agreed[name] = "-"
-            if name in CONTENDERS:
-                found = dict(np.load(answers))
-                reference = reference or found
-                differing = disagreements(reference, found)
-                agreed[name] = "differs: " + ", ".join(differing) if differing else "yes"
-    return _report(customers, events, spent, agreed, set(names) - set(available))
+def _agreement(found: dict[str, Any], reference: dict[str, Any]) -> str:
+    differing = disagreements(reference, found)
+    return "differs: " + ", ".join(differing) if differing else "yes"
 
 
-def _report(
-    customers: int,
-    events: int,
-    spent: dict[str, dict[str, float]],
-    agreed: dict[str, str],
-    left_out: set[str],
-) -> str:
-    packages = ("numpy", "numba", "pandas", "pyarrow", "duckdb", "polars")
-    installed = [p for p in packages if p not in left_out]
-    versions = ", ".join(f"{p} {version(p)}" for p in installed if importlib.util.find_spec(p))
+def compare(arena: Arena, customers: int, names: list[str], repeats: int) -> list[str]:
+    """Run the contenders one after the other; the report as lines of Markdown."""
+    spent: dict[str, dict[str, Any]] = {}
+    for name in names:
+        if arena.runs(name) and name != "featuretools":
+            spent[name] = arena.repeat(name, customers, repeats if name in REPEATED else 1)
+    reference = next((spent[name] for name in CONTENDERS if name in spent), None)
     lines = [
-        "# Feature computation",
-        "",
-        f"`python -m benchmarks.features --customers {customers}`",
-        "",
         f"{customers:,} customers x {AS_OFS.size} monthly as-of dates x {len(NAMES)} windowed"
         f" features ({len(MEASURES)} aggregates, exact quantiles among them, over {len(WINDOWS)}"
-        f" windows); {events:,} events. CPU seconds of the whole process, imports"
-        " included, the check of the answers not.",
+        f" windows); {arena.events.get(customers, 0):,} events. CPU seconds of the whole process,"
+        " imports included, the check of the answers not.",
         "",
         "| way | CPU s | CPU / ours | peak GB | same answers |",
         "|---|--:|--:|--:|---|",
     ]
     base = spent["ours"]["cpu"] if "ours" in spent else np.nan
     for name, used in spent.items():
-        what = ((CONTENDERS.get(name) or LOWER_BOUNDS[name]).__doc__ or "").splitlines()[0]
+        agreed = "-"
+        if reference and name in CONTENDERS:
+            agreed = _agreement(used["answers"], reference["answers"])
         lines.append(
-            f"| {name}: {what} | {used['cpu']:.1f} | {used['cpu'] / base:.2f} |"
-            f" {used['gb']:.2f} | {agreed[name]} |"
+            f"| {_what(name)} | {used['cpu']:.1f} | {used['cpu'] / base:.2f} |"
+            f" {used['gb']:.2f} | {agreed} |"
         )
-    lines += ["", f"Python {platform.python_version()}, {versions}; {os.cpu_count()} CPUs."]
-    lines += [NOTE]
-    lines += [f"Left out because it is not installed: {name}." for name in sorted(left_out)]
-    return "\n".join(lines) + "\n"
+    rivals = {n: used["cpu"] for n, used in spent.items() if n in CONTENDERS and n != "ours"}
+    if rivals and "ours" in spent:
+        best = min(rivals, key=lambda name: rivals[name])
+        lines += ["", f"Ours needs {rivals[best] / base:.1f} times less CPU than {best}, the next."]
+        if "scan_and_aggregate" in spent:
+            lines[-1] += (
+                f" It needs {base / spent['scan_and_aggregate']['cpu']:.1f} times the CPU of the"
+                " bare scan and aggregate."
+            )
+    versions = {k: v for used in spent.values() for k, v in used["versions"].items()}
+    if "featuretools" in names and arena.runs("featuretools") and "ours" in spent:
+        small, ours_small = (
+            arena.repeat(name, FEATURETOOLS_CUSTOMERS, 1) for name in ("featuretools", "ours")
+        )
+        agreed = _agreement(small["answers"], ours_small["answers"])
+        versions["featuretools"] = small["versions"]["featuretools"]
+        lines += [
+            "",
+            f"{_what('featuretools')} At {FEATURETOOLS_CUSTOMERS} customers: {small['cpu']:.1f}"
+            f" CPU s, {small['gb']:.2f} GB; same answers: {agreed}. Per customer and as-of date,"
+            f" beyond what {TINY} customers cost, it needs {small['per_row'] * 1e3:.2f} ms, ours at"
+            f" {customers:,} customers {spent['ours']['per_row'] * 1e3:.5f} ms:"
+            f" {small['per_row'] / max(spent['ours']['per_row'], 1e-9):,.0f} times as much.",
+        ]
+    left_out = [name for name in names if not arena.runs(name)]
+    known = ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
+    lines += ["", f"Python {platform.python_version()}, {known}; {os.cpu_count()} CPUs."]
+    lines += [NOTE.format(repeats=repeats)]
+    lines += [f"Left out for want of `--peers`: {name}." for name in left_out]
+    return lines
+
+
+def _what(name: str) -> str:
+    return (
+        f"{name}: " + ((CONTENDERS.get(name) or LOWER_BOUNDS[name]).__doc__ or "").splitlines()[0]
+    )
+
+
+def grow(arena: Arena, repeats: int) -> list[str]:
+    """Ours at several sizes; the report as lines of Markdown."""
+    lines = [
+        "## Growth",
+        "",
+        "| customers | events | CPU s | CPU ms per customer | peak GB |",
+        "|--:|--:|--:|--:|--:|",
+    ]
+    for customers in GROWTH:
+        used = arena.repeat("ours", customers, repeats)
+        lines.append(
+            f"| {customers:,} | {arena.events[customers]:,} | {used['cpu']:.1f} |"
+            f" {used['cpu'] / customers * 1e3:.4f} | {used['gb']:.2f} |"
+        )
+    return lines
 
 
 def main() -> None:
@@ -405,6 +580,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     everyone = [*CONTENDERS, *LOWER_BOUNDS]
     parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--repeats", type=int, default=3, help="runs of ours and of the bounds")
+    parser.add_argument("--growth", action="store_true", help="ours at several sizes as well")
+    parser.add_argument(
+        "--peers",
+        default=os.environ.get("RETENTION_PEERS_PYTHON"),
+        help="the interpreter that has Polars and featuretools",
+    )
     parser.add_argument("--only", nargs="+", choices=everyone, default=everyone)
     parser.add_argument("--contender", choices=everyone, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -413,7 +595,15 @@ def main() -> None:
     if asked.contender:
         _contend(asked.contender, asked.folder, asked.customers, asked.answers)
         return
-    report = compare(asked.customers, asked.only)
+    command = f"python -m benchmarks.features --customers {asked.customers}"
+    command += " --growth" * asked.growth + " --peers PYTHON" * bool(asked.peers)
+    lines = ["# Feature computation", "", f"`{command}`", ""]
+    with tempfile.TemporaryDirectory() as scratch:
+        arena = Arena(Path(scratch), asked.peers)
+        lines += compare(arena, asked.customers, asked.only, asked.repeats)
+        if asked.growth:
+            lines += ["", *grow(arena, asked.repeats)]
+    report = "\n".join(lines) + "\n"
     sys.stdout.write(report)
     if asked.only == everyone:
         RESULTS.parent.mkdir(exist_ok=True)

@@ -26,6 +26,8 @@ Measure = Literal[
     "days_since",
     "days_until",
     "mean_gap_days",
+    "gap_days_std",
+    "distinct",
     "trend",
     "decayed",
 ]
@@ -109,6 +111,11 @@ def quantile(column: str, q: float) -> Aggregate:
     return Aggregate("quantile", column, q)
 
 
+def distinct(column: str) -> Aggregate:
+    """Number of different values of `column`; the values stand for themselves or for codes."""
+    return Aggregate("distinct", column)
+
+
 def last(column: str) -> Aggregate:
     """Value of the latest fact that has one, over the whole past."""
     return Aggregate("last", column)
@@ -137,6 +144,11 @@ def days_until(column: str) -> Aggregate:
 def mean_gap_days() -> Aggregate:
     """Mean days between successive facts; missing below two facts."""
     return Aggregate("mean_gap_days")
+
+
+def gap_days_std() -> Aggregate:
+    """Sample standard deviation of the days between successive facts; missing below three facts."""
+    return Aggregate("gap_days_std")
 
 
 def trend(column: str | None = None) -> Aggregate:

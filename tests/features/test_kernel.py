@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 
 import numpy as np
@@ -33,6 +34,9 @@ EVERY_QUESTION = [
     (ask.days_since("x"), None),
     (ask.days_until("x"), None),
     (ask.mean_gap_days(), 365),
+    (ask.gap_days_std(), 365),
+    (ask.distinct("x"), 365),
+    (ask.distinct("flag"), 90),
     (ask.trend(), 90),
     (ask.trend("x"), 30),
     (ask.decayed(), None),
@@ -68,6 +72,8 @@ def plainly(
             return n
         case "sum":
             return values.sum()
+        case "distinct":
+            return len(set(values))
         case "decayed":
             return float((values * 0.5 ** ((as_of - times) / DAY_US / HALF_LIFE_DAYS)).sum())
         case "trend":
@@ -107,6 +113,8 @@ def plainly(
             return values[-1] - as_of / DAY_US
         case "mean_gap_days":
             return (times.max() - times.min()) / DAY_US / (n - 1) if n > 1 else np.nan
+        case "gap_days_std":
+            return (np.diff(times) / DAY_US).std(ddof=1) if n > 2 else np.nan
     raise AssertionError(question.measure)
 
 
@@ -239,6 +247,40 @@ def test_equal_values_have_no_spread_at_all() -> None:
     assert answer(history(0.1, 0.1, 0.1, 0.1, 0.1, 0.1), ask.spread("x")) == 0.0
 
 
+@pytest.mark.parametrize("size", [2, 10, 1000])
+def test_the_spread_keeps_its_digits_when_the_latest_value_is_far_from_all_others(
+    size: int,
+) -> None:
+    values = [*np.random.default_rng(size).normal(0, 1, size - 1), 1e9]
+    assert answer(history(*values), ask.spread("x")) == pytest.approx(
+        statistics.stdev(values), rel=1e-11
+    )
+
+
+def test_distinct_counts_each_value_once_and_nothing_where_none_is() -> None:
+    facts = history(2.0, float("nan"), 1.0, 2.0, -0.0, 0.0, 1.0)
+    assert answer(facts, ask.distinct("x")) == 3
+    assert answer(facts, ask.distinct("x"), 0) == 0
+    assert answer([], ask.distinct("x")) == 0
+
+
+def test_the_gaps_of_a_window_are_those_between_two_facts_in_it() -> None:
+    days = (50, 29, 21, 9, 8)
+    facts = [(AS_OF - day * DAY_US, 0, FOREVER, 1.0, 1.0) for day in days]
+    assert answer(facts, ask.mean_gap_days()) == pytest.approx((8 + 12 + 1) / 3)
+    assert answer(facts, ask.gap_days_std()) == pytest.approx(statistics.stdev([8, 12, 1]))
+    assert np.isnan(answer(facts[-2:], ask.gap_days_std()))  # one gap has no spread
+
+
+def test_a_record_that_is_not_visible_leaves_no_gap_of_its_own() -> None:
+    days = (29, 20, 15, 9)
+    facts = [(AS_OF - day * DAY_US, 0, FOREVER, 1.0, 1.0) for day in days]
+    facts[2] = (facts[2][0], 0, AS_OF - 1, 1.0, 1.0)
+    assert answer(facts, ask.gap_days_std()) == pytest.approx(statistics.stdev([9, 11]))
+    assert answer(facts, ask.distinct("x")) == 1
+    assert answer(facts, ask.count()) == 3
+
+
 def test_a_huge_value_before_the_window_does_not_disturb_the_sum_in_it() -> None:
     before = AS_OF - 31 * DAY_US
     facts = [(before, before, FOREVER, 1e18, 1.0), *history(0.1, 0.2)]
@@ -306,6 +348,16 @@ def test_the_order_of_rows_and_of_questions_changes_no_byte() -> None:
     rows, order = rng.permutation(customer.size), rng.permutation(len(EVERY_QUESTION))
     shuffled = aggregate(facts, [EVERY_QUESTION[k] for k in order], customer[rows], as_of[rows])
     assert shuffled.tobytes() == np.ascontiguousarray(expected[rows][:, order]).tobytes()
+
+
+def test_how_the_arrays_lie_in_memory_changes_no_byte() -> None:
+    facts, customer, as_of = crowd()
+    expected = aggregate(facts, EVERY_QUESTION, customer, as_of)
+    for order in ("C", "F"):
+        values = np.array(facts.values, order=order)
+        values.flags.writeable = False
+        other = dataclasses.replace(facts, values=values)
+        assert aggregate(other, EVERY_QUESTION, customer, as_of).tobytes() == expected.tobytes()
 
 
 def test_an_answer_does_not_depend_on_what_else_is_asked() -> None:

@@ -30,6 +30,8 @@ ANSWERS = {
     "days_since_first": "(as_of - min(moment)) / {day}",
     "days_since": "as_of / {day} - last(x ORDER BY n)",
     "days_until": "last(x ORDER BY n) - as_of / {day}",
+    "distinct": "count(DISTINCT x)",
+    "gap_days_std": "stddev_samp(gap) / {day}",
     "mean_gap_days": "(max(moment) - min(moment)) / {day} / nullif(count(x) - 1, 0)",
     "decayed": "coalesce(sum(x * 0.5 ** ((as_of - moment) / {day} / 56)), 0)",
 }
@@ -55,12 +57,16 @@ def _plain(question: Aggregate, newest: int, oldest: int | None) -> str:
     x = "1.0" if question.column is None else f'"{question.column}"'
     return f"""
         SELECT spine_id, {answer} AS answer
-        FROM spine LEFT JOIN (
-            SELECT customer, moment, known_from, known_until, n, {x} AS x
-            FROM facts WHERE {x} IS NOT NULL
-        ) AS fact ON fact.customer = spine.customer
-            AND moment < as_of - {newest * DAY_US} {begin}
-            AND known_from < as_of AND as_of <= known_until
+        FROM (
+            SELECT spine_id, as_of, moment, n, x,
+                moment - lag(moment) OVER (PARTITION BY spine_id ORDER BY n) AS gap
+            FROM spine LEFT JOIN (
+                SELECT customer, moment, known_from, known_until, n, {x} AS x
+                FROM facts WHERE {x} IS NOT NULL
+            ) AS fact ON fact.customer = spine.customer
+                AND moment < as_of - {newest * DAY_US} {begin}
+                AND known_from < as_of AND as_of <= known_until
+        )
         GROUP BY spine_id, as_of
     """
 
