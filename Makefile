@@ -14,7 +14,7 @@ help: ## list the verbs
 repro: $(VENV)/core.stamp ## set up the environment and run the whole pipeline
 	dvc repro
 
-test: $(VENV)/dev.stamp chromium ## set up the environment, then lint, types and all tests
+test: $(VENV)/dev.stamp system ## set up the environment, then lint, types and all tests
 	ruff check .
 	ruff format --check .
 	mypy .
@@ -47,12 +47,17 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/core.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# The report tests open pages in a real browser.
-.PHONY: chromium
-chromium:
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+# The report tests open pages in a real browser, the source tests read from a real PostgreSQL
+# server, and the Spark tests need Java.
+.PHONY: system
+system:
+	@missing=""; \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="chromium fonts-noto-cjk"; \
+	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v java >/dev/null || missing="$$missing default-jre-headless"; \
+	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium fonts-noto-cjk >/dev/null; \
+	    apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing >/dev/null; \
 	  else \
-	    echo 'The report tests need Chromium: install the package chromium (and fonts-noto-cjk), or put it on PATH.' >&2; exit 1; \
-	  fi; }
+	    echo "The tests need these system packages: $$missing; install them or put their programs on PATH." >&2; exit 1; \
+	  fi; fi

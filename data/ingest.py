@@ -1,25 +1,26 @@
 """Source -> canonical tables, checked against the contract, bucketed by customer.
 
-    read -> types -> exact duplicates -> rules -> conflicting duplicates -> buckets + quarantine
+    look at the files -> read, type and judge, sorted -> duplicates -> buckets + quarantine
 
-Everything runs inside DuckDB. What a valid row is stands in `data.contracts`; this file only
-loops over it. A row that breaks a rule is kept aside with its reasons, and every row read is
-accounted for: read = kept + quarantined + duplicates.
+Everything runs inside DuckDB, which spills to disk beyond its memory limit. What a valid row is
+stands in `data.contracts`; this file only loops over it. A row that breaks a rule is kept aside
+with its reasons, and every row read is accounted for: read = kept + quarantined + duplicates.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import shutil
-import statistics
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from data import alerts, increment, privacy, readers
 from data.contracts import (
     DEFAULTS,
     INTEGER,
@@ -35,25 +36,33 @@ from data.contracts import (
     Table,
 )
 from data.errors import InputError
-from data.source import Source
+from data.source import Source, inputs_named
 
 BUCKET_SQL = "CAST('0x' || left(md5(customer_id), 8) AS BIGINT) % {buckets}"
 """The bucket of a row in DuckDB SQL; the same number as `bucket_of`."""
 SORT = ("customer_id", "known_at", "event_id", "record_version")
 CONFLICT = "conflicting duplicate"
-LATENESS_DAYS = 7
-OPEN_DAYS = 60
-UNKNOWN_LANGUAGE = 0.05
-RESPONSE_RATE_CHANGE = 0.10
-
-REPEATED_TEXT = 0.01
+REPLACED = "replaced by a corrected row"
+AHEAD = "known a year after the data end"
+YEAR_AHEAD = 366
+GAP = "an earlier version is missing"
+NOTHING_TO_DELETE = "deletes what never was"
+ARRIVING_HOURS = 48
+MEMORY = "1700MB"
+"""What DuckDB may hold; the process as a whole stays below 2 GB. Beyond it, it spills to disk."""
 
 REJECT = "_reject"
 """The one column beyond the contract a SELECT may yield: its own reason to put a row aside."""
+CORRECTED = "_corrected"
+"""Marks the rows that a person has put right, while they are judged."""
 
 # What DuckDB calls the contract's types where it does not use the same word.
 _TYPE_NAME = {TIMESTAMP: "TIMESTAMP WITH TIME ZONE"}
 _FRACTIONAL = ("DOUBLE", "FLOAT", "DECIMAL")
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER")
+_NUMERIC = (*_WHOLE, "BIGINT", *_FRACTIONAL)
+# Ids rarely repeat, so a dictionary of them costs time and saves nothing.
+_PARQUET = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 1000)"
 
 
 class IngestError(InputError):
@@ -82,6 +91,13 @@ class _Run:
     quarantine: Path
     failed: Path
     buckets: int
+    connections: readers.Connections
+    key: str | None
+    earlier: Path
+    set_aside: Path
+    plan: increment.Plan | None = None
+    touched: set[int] = field(default_factory=set)
+    loaded: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -90,11 +106,36 @@ class _Select:
 
     run: _Run
     table: Table
+    sql: str
     given: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.table.name
 
     @property
     def file(self) -> str:
         return f"{self.run.source.name}/{self.table.name}.sql"
+
+    @property
+    def columns(self) -> list[Column]:
+        """The contract's columns that the source gives."""
+        return [c for c in self.table.all_columns if c.name in self.given]
+
+    @property
+    def key(self) -> str:
+        """The columns of the key that are given, for SQL; the others are the same in every row."""
+        return ", ".join(name for name in KEY if name in self.given)
+
+    @property
+    def whole(self) -> str:
+        """All columns of the contract from `judged`, for SQL: what is not given by its default."""
+        return ", ".join(
+            f'"{c.name}"'
+            if c.name in self.given
+            else f'CAST({DEFAULTS.get(c.name, "NULL")} AS {c.type}) AS "{c.name}"'
+            for c in self.table.all_columns
+        )
 
 
 def ingest(
@@ -106,6 +147,7 @@ def ingest(
     buckets: int,
     progress: Callable[[str], None] | None = None,
     threads: int | None = None,
+    memory: str = MEMORY,
 ) -> dict[str, Any]:
     """Write `out/<table>/bucket=NNN.parquet` and `quarantine/<table>.parquet`; return the contract.
 
@@ -118,29 +160,71 @@ def ingest(
 
     Raises IngestError; the rows that caused it are then in the folder `<quarantine>.failed`.
     """
+    key = privacy.key_of(source)
     failed = _sibling(quarantine, "failed")
-    staged = _fresh(_sibling(out, "partial"))
-    aside = _fresh(_sibling(quarantine, "partial"))
-    spill = _fresh(_sibling(out, "spill"))
+    staged, aside, spill = (
+        _sibling(out, "partial"),
+        _sibling(quarantine, "partial"),
+        _sibling(out, "spill"),
+    )
+    connections = readers.Connections.start()
     tables: dict[str, dict[str, Any]] = {}
     try:
-        with _connect(spill, threads) as con:
-            run = _Run(con, source, root, staged, aside, failed, buckets)
-            for name in source.tables:
-                tables[name] = _ingest_table(run, TABLE[name])
+        for folder in (staged, aside, spill):
+            _fresh(folder)
+        files = increment.inputs(source, root) if source.append_only else {}
+        made_by = increment.recipe(source, buckets, _versions(key)) if source.append_only else ""
+        plan = increment.plan(out, made_by, files) if source.append_only else None
+        laid_out = readers.lay_out(source, root, spill / "files", plan.new if plan else None)
+        with _connect(spill, threads, memory) as con:
+            privacy.prepare(con, key)
+            _erased(con, source)
+            run = _Run(
+                con,
+                source,
+                laid_out,
+                staged,
+                aside,
+                failed,
+                buckets,
+                connections,
+                key,
+                out,
+                quarantine,
+                plan,
+            )
+            selects = [_prepare(run, TABLE[name]) for name in source.tables] if plan else []
+            if plan:
+                _find_touched(run, selects)
+            given = {}
+            for number, name in enumerate(source.tables):
+                select = selects[number] if plan else _prepare(run, TABLE[name])
+                tables[name] = _ingest_table(select)
+                given[name] = list(select.given)
                 if progress is not None:
                     progress(_line(name, tables[name]))
-            warnings = _warnings(run, tables)
+            warnings = alerts.find(con, source, tables)
+        if source.append_only:
+            increment.write_state(staged, made_by, files, tables, given)
         _swap(staged, out)
         _swap(aside, quarantine)
         shutil.rmtree(failed, ignore_errors=True)
+    except OSError as error:
+        raise IngestError(
+            f"{out.parent} cannot be written ({error.strerror or error}); free space on the disk"
+            " or give write permission, and run again"
+        ) from error
     except IngestError:
-        if any(aside.iterdir()):
+        if aside.is_dir() and any(aside.iterdir()):
             _swap(aside, failed)
         raise
     finally:
+        connections.close()
         for folder in (staged, aside, spill):
             shutil.rmtree(folder, ignore_errors=True)
+    for counts in tables.values():
+        for passing in ("language_unknown", "by_month"):
+            del counts[passing]
     return {
         "source": source.name,
         "description": source.description.model_dump(),
@@ -151,6 +235,11 @@ def ingest(
         "absent": [table.name for table in TABLES if table.name not in tables],
         "warnings": warnings,
     }
+
+
+def _versions(key: str | None) -> list[str]:
+    stands_for = privacy.fingerprint_of(privacy.pseudonym(key, "recipe")) if key else ""
+    return [duckdb.__version__, stands_for]
 
 
 def _sibling(folder: Path, suffix: str) -> Path:
@@ -172,7 +261,7 @@ def _swap(staged: Path, final: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _connect(spill: Path, threads: int | None) -> duckdb.DuckDBPyConnection:
+def _connect(spill: Path, threads: int | None, memory: str) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(
         config={
             "autoinstall_known_extensions": "false",
@@ -181,62 +270,211 @@ def _connect(spill: Path, threads: int | None) -> duckdb.DuckDBPyConnection:
         }
     )
     con.execute("SET TimeZone = 'UTC'")
-    if threads is not None:
-        con.execute(f"SET threads = {threads}")
+    try:
+        con.execute(f"SET memory_limit = '{memory}'")
+    except duckdb.Error as error:
+        con.close()
+        raise IngestError(f"{memory!r} is not an amount of memory such as '4GB'") from error
+    # With a single thread DuckDB cuts Parquet row groups elsewhere: the bytes would differ.
+    con.execute(f"SET threads = {max(2, threads or os.cpu_count() or 2)}")
+    # A wall clock that summer time skipped is an error here, not the next hour.
+    con.execute(
+        "CREATE TEMP MACRO local_time(clock, zone) AS CASE"
+        " WHEN (clock::TIMESTAMP AT TIME ZONE zone) AT TIME ZONE zone = clock::TIMESTAMP"
+        " THEN clock::TIMESTAMP AT TIME ZONE zone"
+        " ELSE (clock::VARCHAR || ' does not exist at this place: ' || zone"
+        " || ' skipped that hour')::TIMESTAMPTZ END"
+    )
     return con
 
 
-def _ingest_table(run: _Run, table: Table) -> dict[str, Any]:
-    con = run.con
-    select = _read(run, table)
-    read = _scalar(con, "SELECT count(*) FROM raw")
-    _check_columns(select)
-    _check_types(select)
-    _judge(select)
-    distinct = _scalar(con, "SELECT count(*) FROM judged")
-    reasons = _reasons(con)
-    quarantined = _write_quarantine(select)
-    _stop_on_too_many(select, read, quarantined, reasons)
-    _keep(select)
-    _write_buckets(select)
-    kept = _scalar(con, f"SELECT count(*) FROM kept_{table.name}")
-    duplicates = read - distinct
+def _erased(con: duckdb.DuckDBPyConnection, source: Source) -> None:
+    marks = privacy.erased(source.folder)
+    con.execute("CREATE TEMP TABLE erased (mark VARCHAR)")
+    if marks:
+        con.executemany("INSERT INTO erased VALUES (?)", [(mark,) for mark in marks])
+
+
+def _ingest_table(select: _Select) -> dict[str, Any]:
+    run, table = select.run, select.table
+    try:
+        _read(select)
+        read = _rows_read(select)
+        if not read and run.source.generator is None and not privacy.erased(run.source.folder):
+            raise IngestError(
+                f"{select.file}: it yields no row ({_files(select)} hold only headers, or no row"
+                " that the SELECT wants); export them again, or remove the file if there is"
+                " nothing of the kind"
+            )
+        duplicates = _set_aside(select)
+        quarantined = _write_quarantine(select)
+        reasons = _reasons(run.con)
+        _stop_on_too_many(select, read, quarantined, reasons)
+        _stop_on_addresses(select)
+        _write_buckets(select)
+    except duckdb.Error as error:
+        raise IngestError(f"{select.file}: {readers.explain(error, run.root)}") from error
+    facts = alerts.facts(run.con, run.source, table, set(select.given))
+    kept = facts["kept"]
     if read != kept + quarantined + duplicates:
         raise AssertionError(f"{table.name}: {read} <> {kept} + {quarantined} + {duplicates}")
-    first, last, lateness = _row(
-        con,
-        "SELECT strftime(min(known_at), '%Y-%m-%dT%H:%M:%SZ'),"
-        " strftime(max(known_at), '%Y-%m-%dT%H:%M:%SZ'),"
-        " round(quantile_cont(epoch(known_at) - epoch(event_at), 0.99) / 86400, 3)"
-        f" FROM kept_{table.name}",
-    )
-    con.execute("DROP TABLE judged")
+    run.con.execute("DROP TABLE judged; DROP TABLE aside; DROP TABLE quarantined")
+    _keep_parents(run, table)
     return {
         "read": read,
         "kept": kept,
         "quarantined": quarantined,
         "duplicates": duplicates,
         "reasons": {reason: count for reason, (count, _) in reasons.items()},
-        "first_known_at": first,
-        "last_known_at": last,
-        "lateness_days_p99": lateness,
         "absent_columns": [c.name for c in table.columns if c.name not in select.given],
+        **facts,
     }
 
 
-def _read(run: _Run, table: Table) -> _Select:
-    """Table `raw`: what the SELECT yields, as it is."""
-    folder = run.root.as_posix().replace("'", "''")
-    sql = run.source.select(table.name).replace("{root}", folder).strip().rstrip(";")
+def _rows_read(select: _Select) -> int:
+    plan, con = select.run.plan, select.run.con
+    if plan is None:
+        return int(_scalar(con, "SELECT count(*) FROM judged"))
+    new = _scalar(con, f"SELECT count(*) FROM new_{select.name}")
+    return int(plan.read[select.name] + new)
+
+
+# Reading again: only new files, and the rows whose fate they can change.
+
+
+def _find_touched(run: _Run, selects: list[_Select]) -> None:
+    """Relations `new_`, `old_` and `again_<table>`; fills `run.touched`."""
+    bucket = BUCKET_SQL.format(buckets=run.buckets)
+    for select in selects:
+        names = ", ".join(f'"{c.name}"' for c in select.table.all_columns)
+        try:
+            run.con.execute(f"CREATE TEMP TABLE new_{select.name} AS {_given(select)}")
+        except duckdb.Error as error:
+            _check_types(select)
+            reason = readers.explain(error, run.root)
+            raise IngestError(f"{select.file}: the SELECT fails: {reason}") from error
+        kept = _quoted(run.earlier / select.name / "*.parquet")
+        aside = increment.typed_quarantine(
+            run.set_aside / f"{select.name}.parquet", select.name, REJECT
+        )
+        rows = f"SELECT {names}, NULL::VARCHAR AS {REJECT}, NULL AS rule FROM read_parquet({kept})"
+        rows += f" UNION ALL BY NAME ({aside})" if aside else ""
+        run.con.execute(f"CREATE TEMP VIEW old_{select.name} AS {rows}")
+    run.touched.update(increment.touched(run.con, [select.name for select in selects], bucket))
+    chosen = ", ".join(map(str, sorted(run.touched))) or "-1"
+    for select in selects:
+        run.con.execute(
+            f"CREATE TEMP VIEW again_{select.name} AS SELECT * EXCLUDE (rule)"
+            f" FROM old_{select.name} WHERE coalesce({bucket} IN ({chosen}), true)"
+        )
+        run.con.execute(
+            f"CREATE TEMP VIEW carried_{select.name} AS SELECT * FROM old_{select.name}"
+            f" WHERE rule IS NOT NULL AND coalesce({bucket} NOT IN ({chosen}), false)"
+        )
+
+
+# Reading: the SELECT as it is, then as the contract types it.
+
+
+def _prepare(run: _Run, table: Table) -> _Select:
+    """Look at the files, load the inputs, bind the SELECT and check its columns."""
+    sql = run.source.select(table.name).strip().rstrip(";")
+    file = f"{run.source.name}/{table.name}.sql"
+    if run.plan is not None and not any(
+        readers.matching(run.root, pattern) for pattern in readers.files_named(sql)
+    ):
+        return _nothing_new(run, table, run.plan.given[table.name])
     try:
-        run.con.execute(f"CREATE TEMP TABLE raw AS\n{sql}")
+        readers.check_files(run.con, run.root, sql)
+        for name in inputs_named(run.source, table.name):
+            if name not in run.loaded:
+                readers.load_input(
+                    run.con, run.connections, run.root, name, run.source.inputs[name]
+                )
+                run.loaded.add(name)
+    except readers.ReadError as error:
+        raise IngestError(f"{file}: {error}") from error
+    sql = sql.replace("{root}", run.root.as_posix().replace("'", "''"))
+    try:
+        columns = run.con.execute(f"DESCRIBE FROM (\n{sql}\n)").fetchall()
+        corrected = _corrected(run, table)
+        if corrected is not None:
+            sql = _with_corrected(run, sql, corrected, [name for name, *_ in columns])
+            columns = run.con.execute(f"DESCRIBE FROM (\n{sql}\n)").fetchall()
     except duckdb.Error as error:
-        reason = " ".join(str(error).replace("^", "").split())
-        raise IngestError(
-            f"{run.source.name}/{table.name}.sql: the SELECT fails: {reason}"
-        ) from error
-    types = run.con.execute("SELECT column_name, column_type FROM (DESCRIBE raw)").fetchall()
-    return _Select(run, table, dict(types))
+        reason = readers.explain(error, run.root)
+        raise IngestError(f"{file}: the SELECT fails: {reason}") from error
+    select = _Select(run, table, sql, {name: type_ for name, type_, *_ in columns})
+    _check_columns(select)
+    return select
+
+
+def _nothing_new(run: _Run, table: Table, given: list[str]) -> _Select:
+    """A SELECT of no rows with the columns of earlier ones."""
+    types = {c.name: _TYPE_NAME.get(c.type, c.type) for c in table.all_columns}
+    types[REJECT] = TEXT
+    columns = ", ".join(f'NULL::{types[name]} AS "{name}"' for name in given)
+    sql = f"SELECT {columns} WHERE false"
+    return _Select(run, table, sql, {name: types[name] for name in given})
+
+
+def _corrected(run: _Run, table: Table) -> str | None:
+    """Table `corrected_<table>` of the rows a person has put right, in the contract's types.
+
+    They lie in `corrected/<table>.csv` or `.parquet` beside the SELECTs, in the form of the
+    quarantine. None if there are none.
+    """
+    folder = run.source.folder / "corrected"
+    found = [folder / f"{table.name}.{ending}" for ending in ("csv", "parquet")]
+    found = [path for path in found if path.exists()]
+    if not found:
+        return None
+    where = f"corrected/{found[0].name}"
+    if len(found) > 1:
+        raise IngestError(f"{where} is there twice, as CSV and as Parquet; remove one")
+    reader = (
+        f"read_csv({_quoted(found[0])}, all_varchar = true, header = true, delim = ',')"
+        if found[0].suffix == ".csv"
+        else f"read_parquet({_quoted(found[0])})"
+    )
+    name = f"corrected_{table.name}"
+    try:
+        given = {row[0] for row in run.con.execute(f"DESCRIBE FROM {reader}").fetchall()}
+        known = {column.name for column in table.all_columns} | {"rule"}
+        if given - known or not {"event_id"} <= given:
+            raise IngestError(
+                f"{where}: its columns must be those of the quarantine ({sorted(given - known)}"
+                " are not, event_id must be)"
+            )
+        columns = ", ".join(
+            f'CAST("{c.name}" AS {c.type}) AS "{c.name}"'
+            for c in table.all_columns
+            if c.name in given
+        )
+        run.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {columns} FROM {reader}")
+    except duckdb.Error as error:
+        raise IngestError(f"{where}: {readers.explain(error, run.source.folder)}") from error
+    return name
+
+
+def _with_corrected(run: _Run, sql: str, corrected: str, given: list[str]) -> str:
+    """The SELECT's rows and the corrected ones; what a corrected row replaces is put aside."""
+    # Under pseudonyms the quarantine, and so the corrected rows, hold pseudonyms.
+    event = "source_row.event_id::VARCHAR"
+    same = f"fixed.event_id = {event if run.key is None else privacy.pseudonym_sql(event)}"
+    if "record_version" in given:
+        same += " AND coalesce(fixed.record_version, 1) = coalesce(source_row.record_version, 1)"
+    own = f"nullif({REJECT}::VARCHAR, '')" if REJECT in given else "NULL"
+    others = f"* EXCLUDE ({REJECT})" if REJECT in given else "*"
+    marked = (
+        f"SELECT {others}, CASE WHEN EXISTS (SELECT 1 FROM {corrected} AS fixed WHERE {same})"
+        f" THEN '{REPLACED}' ELSE {own} END AS {REJECT}, false AS {CORRECTED}"
+        f" FROM (\n{sql}\n) AS source_row"
+    )
+    if run.plan is not None:  # the corrected rows themselves are among those kept already
+        return marked
+    fixed = f"SELECT *, NULL AS {REJECT}, true AS {CORRECTED} FROM {corrected}"
+    return f"{marked} UNION ALL BY NAME {fixed}"
 
 
 def _check_columns(select: _Select) -> None:
@@ -249,7 +487,7 @@ def _check_columns(select: _Select) -> None:
                 " the SELECT"
             )
     for name in select.given:
-        if name not in names and name != REJECT:
+        if name not in (*names, REJECT, CORRECTED):
             near = difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
             raise IngestError(
@@ -265,64 +503,147 @@ def _check_columns(select: _Select) -> None:
             )
 
 
+def _read(select: _Select) -> None:
+    """Table `judged`: every row typed, with `is_aside` where it breaks a rule, in bucket order.
+
+    For all tables but customers the order begins with the customer's place in all buckets, an
+    integer; customers are put in order themselves.
+    """
+    run, columns = select.run, select.columns
+    held = ", ".join(f'given."{column.name}"' for column in columns)
+    broken = " OR ".join(f"({condition})" for _, condition in _conditions(select))
+    joins = "".join(_join(reference) for reference in _references(select))
+    is_customers = select.table.name == "customers"
+    place = (
+        f"{BUCKET_SQL.format(buckets=run.buckets)}" if is_customers else "parent_customers.place"
+    )
+    order = ["place"]
+    order += [n for n in SORT if n in select.given and (is_customers or n != "customer_id")]
+    sql = (
+        f"CREATE OR REPLACE TEMP TABLE judged AS SELECT {held}, given.{REJECT}, {place} AS place,"
+        f" coalesce({broken}, false) AS is_aside FROM ({_rows(select)}) AS given{joins}"
+        f" ORDER BY {', '.join(order)}"
+    )
+    try:
+        run.con.execute(sql)
+    except duckdb.Error as error:
+        _check_types(select)
+        reason = readers.explain(error, run.root)
+        raise IngestError(f"{select.file}: the SELECT fails: {reason}") from error
+
+
+def _rows(select: _Select) -> str:
+    """The rows to judge: all of the SELECT, or the new ones and those they can change."""
+    if select.run.plan is None:
+        return _given(select)
+    return f"FROM new_{select.name} UNION ALL BY NAME FROM again_{select.name}"
+
+
+def _given(select: _Select) -> str:
+    """The SELECT with the contract's columns and types; what it lacks is null."""
+    columns = ", ".join(
+        f'{_typed(select, column)} AS "{column.name}"' for column in select.table.all_columns
+    )
+    reject = f"CAST({REJECT} AS VARCHAR)" if REJECT in select.given else "NULL::VARCHAR"
+    rows = f"SELECT {columns}, nullif({reject}, '') AS {REJECT} FROM (\n{select.sql}\n) AS raw"
+    if privacy.erased(select.run.source.folder):
+        mark = privacy.fingerprint_sql("customer_id")
+        rows = f"SELECT * FROM ({rows}) WHERE {mark} NOT IN (SELECT mark FROM erased)"
+    return rows
+
+
+def _typed(select: _Select, column: Column) -> str:
+    """SQL of a column in the contract's type; a value that does not fit ends the query."""
+    if column.name not in select.given:
+        return f"CAST({DEFAULTS.get(column.name, 'NULL')} AS {column.type})"
+    given, value = select.given[column.name], f'raw."{column.name}"'
+    if given == _TYPE_NAME.get(column.type, column.type):
+        typed = value
+    elif unfit := _unfit(column, given):
+        typed = (
+            f"CASE WHEN {value} IS NOT NULL AND ({unfit}) THEN error('{column.name}')"
+            f" ELSE TRY_CAST({value} AS {column.type}) END"
+        )
+    else:
+        typed = f"CAST({value} AS {column.type})"
+    if column.name in DEFAULTS:
+        typed = f"coalesce({typed}, {DEFAULTS[column.name]})"
+    if select.run.key is not None and privacy.is_personal_id(column):
+        stands_for = privacy.pseudonym_sql(typed)
+        corrected = f"raw.{CORRECTED}" if CORRECTED in select.given else "false"
+        typed = f"CASE WHEN {corrected} THEN {typed} ELSE {stands_for} END"
+    if privacy.is_free_text(column):
+        typed = privacy.redacted_sql(typed)
+    return typed
+
+
+def _unfit(column: Column, given: str) -> str | None:
+    """When a value of type `given` does not fit the column (SQL); None if every one does."""
+    value = f'raw."{column.name}"'
+    if column.type == TIMESTAMP:
+        return "true"
+    if column.type == TEXT:
+        return "true" if given.startswith(_FRACTIONAL) else None
+    if (column.type == INTEGER and given in _WHOLE) or (
+        column.type == "DOUBLE" and given.startswith(_NUMERIC)
+    ):
+        return None
+    unfit = f"TRY_CAST({value} AS {column.type}) IS NULL"
+    if column.type == INTEGER and given.startswith(_FRACTIONAL):
+        unfit += f" OR TRY_CAST({value} AS {column.type}) <> {value}"
+    return unfit
+
+
+def _cure(column: Column, given: str, timezone: str) -> str:
+    if column.type == TIMESTAMP and given == "VARCHAR":
+        return (
+            f"parse it and say its zone: strptime({column.name}, '%Y-%m-%d %H:%M:%S') AT TIME ZONE"
+            f" '{timezone}'"
+        )
+    if column.type == TIMESTAMP:
+        return f"say its zone: {column.name}::TIMESTAMP AT TIME ZONE '{timezone}'"
+    if column.type == TEXT:
+        return "cast it to BIGINT or DECIMAL text yourself, or 17 becomes '17.0'"
+    return f"make it {column.type} in the SELECT"
+
+
 def _check_types(select: _Select) -> None:
     """Stop at the first column that cannot become what the contract says."""
     for column in select.table.all_columns:
         given = select.given.get(column.name)
         if given is None or given == _TYPE_NAME.get(column.type, column.type):
             continue
-        unfit, cure = _unfit(column, given, select.run.source.timezone)
+        unfit = _unfit(column, given)
+        if unfit is None:
+            continue
         values = select.run.con.execute(
-            f'SELECT CAST("{column.name}" AS VARCHAR) FROM raw'
-            f' WHERE "{column.name}" IS NOT NULL AND ({unfit}) ORDER BY 1 LIMIT 1'
+            f'SELECT CAST(raw."{column.name}" AS VARCHAR) AS value, CAST(event_id AS VARCHAR)'
+            f' FROM (\n{select.sql}\n) AS raw WHERE raw."{column.name}" IS NOT NULL AND ({unfit})'
+            " ORDER BY ALL LIMIT 1"
         ).fetchall()
         if values:
+            ((value, event),) = values
             raise IngestError(
                 f"{select.file}: column {column.name} is {given}, the contract says {column.type}"
-                f" (first value that does not fit: {values[0][0]!r}); {cure}"
+                f" (first value that does not fit: {value!r}, event {event});"
+                f" {_cure(column, given, select.run.source.timezone)}"
             )
 
 
-def _unfit(column: Column, given: str, timezone: str) -> tuple[str, str]:
-    """When a value of type `given` does not fit the column (SQL), and what to do about it."""
-    value = f'"{column.name}"'
-    if column.type == TIMESTAMP:
-        return "true", f"say its zone: {column.name}::TIMESTAMP AT TIME ZONE '{timezone}'"
-    if column.type == TEXT and given.startswith(_FRACTIONAL):
-        return "true", "cast it to BIGINT or DECIMAL text yourself, or 17 becomes '17.0'"
-    unfit = f"TRY_CAST({value} AS {column.type}) IS NULL"
-    if column.type == INTEGER and given.startswith(_FRACTIONAL):
-        unfit += f" OR TRY_CAST({value} AS {column.type}) <> {value}"
-    return unfit, f"make it {column.type} in the SELECT"
+# Judging: which rows are put aside, and why.
 
 
-def _judge(select: _Select) -> None:
-    """Table `judged`: every different row once, typed, with `rule` = its reasons or ''."""
-    columns = ", ".join(_typed(select, column) for column in select.table.all_columns)
-    reject = f"CAST({REJECT if REJECT in select.given else 'NULL'} AS VARCHAR)"
-    cases = [(f"replace({REJECT}, '; ', ', ')", f"{REJECT} <> ''")]
-    cases += [(f"'{rule.reason}'", rule.broken) for rule in select.table.all_rules]
-    joins = ""
+def _conditions(select: _Select) -> list[tuple[str, str]]:
+    """SQL of every reason to put a row `given` aside, and of when it applies."""
+    found = [(f"replace({REJECT}, '; ', ', ')", f"{REJECT} <> ''")]
+    found += [(f"'{rule.reason}'", rule.broken) for rule in select.table.all_rules]
+    end = f"TIMESTAMPTZ '{select.run.source.observed_until}' + INTERVAL {YEAR_AHEAD} DAY"
+    found.append((f"'{AHEAD}'", f"known_at > {end}"))
     for reference in _references(select):
-        parent = reference.parent
-        joins += f" LEFT JOIN parent_{parent} ON parent_{parent}.key = given.{reference.column}"
-        cases += [(f"'{reason}'", broken) for reason, broken in _parent_rules(reference)]
-    rule = ", ".join(f"CASE WHEN {broken} THEN {reason} END" for reason, broken in cases)
-    select.run.con.execute(
-        f"CREATE TEMP TABLE judged AS SELECT given.*, concat_ws('; ', {rule}) AS rule"
-        f" FROM (SELECT DISTINCT {columns}, nullif({reject}, '') AS {REJECT} FROM raw) AS given"
-        f"{joins}"
-    )
-    select.run.con.execute("DROP TABLE raw")
-    _mark_conflicts(select)
-
-
-def _typed(select: _Select, column: Column) -> str:
-    value = f'"{column.name}"' if column.name in select.given else "NULL"
-    typed = f"CAST({value} AS {column.type})"
-    if column.name in DEFAULTS:
-        typed = f"coalesce({typed}, {DEFAULTS[column.name]})"
-    return f'{typed} AS "{column.name}"'
+        found += [
+            (f"'{reason}'", broken) for reason, broken in _parent_rules(reference, select.run)
+        ]
+    return found
 
 
 def _references(select: _Select) -> list[Reference]:
@@ -330,14 +651,26 @@ def _references(select: _Select) -> list[Reference]:
     return [
         reference
         for reference in REFERENCES
-        if reference.table == select.table.name and reference.parent in select.run.source.tables
+        if reference.table == select.table.name
+        and reference.parent in select.run.source.tables
+        and (reference.column in select.given)
     ]
 
 
-def _parent_rules(reference: Reference) -> list[tuple[str, str]]:
+def _join(reference: Reference) -> str:
+    parent = f"parent_{reference.parent}"
+    return f" LEFT JOIN {parent} ON {parent}.key = given.{reference.column}"
+
+
+def _parent_rules(reference: Reference, run: _Run) -> list[tuple[str, str]]:
     """Reason and SQL condition of what can be wrong between a row and the row it points to."""
     parent = f"parent_{reference.parent}"
-    rules = [(reference.reason, f"given.{reference.column} IS NOT NULL AND {parent}.key IS NULL")]
+    orphan = f"given.{reference.column} IS NOT NULL AND {parent}.key IS NULL"
+    fresh = f"coalesce(given.known_at >= {_arriving(run)}, false)"
+    rules = [
+        (reference.reason, f"{orphan} AND NOT {fresh}"),
+        (reference.arriving, f"{orphan} AND {fresh}"),
+    ]
     if reference.parent != "customers":
         foreign = f"{parent}.customer <> given.customer_id"
         rules.append((f"{reference.reason.split()[0]} of another customer", foreign))
@@ -348,39 +681,113 @@ def _parent_rules(reference: Reference) -> list[tuple[str, str]]:
     return rules
 
 
-def _mark_conflicts(select: _Select) -> None:
-    """Of sound rows with one key but different content only the first known one stays sound."""
-    key = ", ".join(KEY)
-    order = ", ".join(["known_at", *(f'"{c.name}"' for c in select.table.all_columns)])
+def _arriving(run: _Run) -> str:
+    """From when on a row's parent may simply not have been exported yet (a constant in SQL)."""
+    at = _scalar(
+        run.con,
+        f"SELECT (TIMESTAMP '{run.source.observed_until}' AT TIME ZONE '{run.source.timezone}'"
+        f" - INTERVAL {ARRIVING_HOURS} HOUR)::VARCHAR",
+    )
+    return f"TIMESTAMPTZ '{at}'"
+
+
+def _set_aside(select: _Select) -> int:
+    """Table `aside` (id, rule): rows that are not kept; exact duplicates have no rule.
+
+    Returns how many duplicates there are.
+    """
+    con = select.run.con
+    con.execute("CREATE OR REPLACE TEMP TABLE aside (id BIGINT, rule VARCHAR)")
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE repeated AS SELECT hash({select.key}) AS mark"
+        " FROM judged GROUP BY mark HAVING count(*) > 1"
+    )
+    duplicates = 0
+    if _scalar(con, "SELECT count(*) FROM repeated"):
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE twins AS SELECT rowid AS id, judged.* FROM judged"
+            f" WHERE hash({select.key}) IN (SELECT mark FROM repeated)"
+        )
+        same = ", ".join([f'"{column.name}"' for column in select.columns] + [REJECT])
+        con.execute(
+            "INSERT INTO aside SELECT id, NULL FROM twins"
+            f" QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY id) > 1"
+        )
+        duplicates = _scalar(con, "SELECT count(*) FROM aside")
+        # Of sound rows with one key but different content only the first known one stays.
+        order = ["known_at", *(f'"{column.name}"' for column in select.columns)]
+        con.execute(
+            f"INSERT INTO aside SELECT id, '{CONFLICT}' FROM twins"
+            " WHERE NOT is_aside AND id NOT IN (SELECT id FROM aside)"
+            f" QUALIFY row_number() OVER (PARTITION BY {select.key}"
+            f" ORDER BY {', '.join(order)}) > 1"
+        )
+        con.execute("DROP TABLE twins")
+    if _scalar(con, "SELECT count(*) FROM judged WHERE is_aside"):
+        _give_reasons(select)
+    _check_versions(select)
+    con.execute("UPDATE judged SET is_aside = true WHERE rowid IN (SELECT id FROM aside)")
+    plan = select.run.plan
+    return int(duplicates) + (plan.duplicates[select.name] if plan else 0)
+
+
+def _check_versions(select: _Select) -> None:
+    """Put aside versions that lack an earlier one and deletions of events that never were.
+
+    All versions count that were read, also those put aside for other reasons.
+    """
+    if "record_version" not in select.given:
+        return
+    withdrawn = "op = 'delete'" if "op" in select.given else "false"
     select.run.con.execute(
-        f"UPDATE judged SET rule = '{CONFLICT}' WHERE rowid IN (SELECT id FROM (SELECT rowid AS id,"
-        f" row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS nth FROM judged"
-        f" WHERE rule = '' AND ({key}) IN"
-        f" (SELECT ({key}) FROM judged WHERE rule = '' GROUP BY {key} HAVING count(*) > 1))"
-        " WHERE nth > 1)"
+        f"INSERT INTO aside SELECT id, CASE WHEN is_delete AND nth = 1 THEN '{NOTHING_TO_DELETE}'"
+        f" ELSE '{GAP}' END FROM (SELECT rowid AS id, is_aside, record_version,"
+        f" {withdrawn} AS is_delete, dense_rank() OVER (PARTITION BY event_id"
+        " ORDER BY record_version) AS nth FROM judged WHERE event_id IN"
+        f" (SELECT event_id FROM judged WHERE record_version > 1 OR {withdrawn}))"
+        " WHERE NOT is_aside AND (nth <> record_version OR (is_delete AND nth = 1))"
+        " AND id NOT IN (SELECT id FROM aside)"
+    )
+
+
+def _give_reasons(select: _Select) -> None:
+    rule = ", ".join(f"CASE WHEN {broken} THEN {why} END" for why, broken in _conditions(select))
+    joins = "".join(_join(reference) for reference in _references(select))
+    select.run.con.execute(
+        f"INSERT INTO aside SELECT id, concat_ws('; ', {rule})"
+        f" FROM (SELECT rowid AS id, {REJECT}, {select.whole} FROM judged WHERE is_aside"
+        f" AND rowid NOT IN (SELECT id FROM aside)) AS given{joins}"
     )
 
 
 def _reasons(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, int]]:
     """Per reason: rows that have it, and how many of those the source did not reject itself."""
     rows = con.execute(
-        f"SELECT reason, count(*), count(*) FILTER (own) FROM (SELECT {REJECT} IS NULL AS own,"
-        " unnest(string_split(rule, '; ')) AS reason FROM judged WHERE rule <> '')"
+        "SELECT reason, count(*), count(*) FILTER (own) FROM (SELECT"
+        f" {REJECT} IS NULL AS own, unnest(string_split(rule, '; ')) AS reason FROM quarantined)"
         " GROUP BY reason ORDER BY count(*) DESC, reason"
     ).fetchall()
     return {reason: (count, own) for reason, count, own in rows}
 
 
 def _write_quarantine(select: _Select) -> int:
-    """Put the broken rows aside, as text; return how many they are."""
-    con = select.run.con
-    count = _scalar(con, "SELECT count(*) FROM judged WHERE rule <> ''")
+    """Table `quarantined`: the broken rows as text, also in a file; returns how many they are."""
+    con, source = select.run.con, select.run.source
+    texts = ", ".join(f'CAST("{c.name}" AS VARCHAR) AS "{c.name}"' for c in select.columns)
+    carried = ""
+    if select.run.plan is not None:
+        carried = f" UNION ALL BY NAME SELECT rule, {texts}, {REJECT} FROM carried_{select.name}"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE quarantined AS SELECT rule, {texts}, {REJECT}"
+        f" FROM judged JOIN aside ON judged.rowid = aside.id WHERE rule <> ''{carried}"
+    )
+    count = _scalar(con, "SELECT count(*) FROM quarantined")
     if count:
-        given = [c.name for c in select.table.all_columns if c.name in select.given]
-        texts = ", ".join(f'CAST("{name}" AS VARCHAR) AS "{name}"' for name in given)
-        target = _quoted(select.run.quarantine / f"{select.table.name}.parquet")
+        # To judge a row again takes the source's own reason apart from the contract's.
+        columns = "*" if source.append_only else f"* EXCLUDE ({REJECT})"
+        target = _quoted(select.run.quarantine / f"{select.name}.parquet")
         con.execute(
-            f"COPY (SELECT rule, {texts} FROM judged WHERE rule <> '' ORDER BY ALL) TO {target}"
+            f"COPY (SELECT {columns} FROM quarantined ORDER BY ALL) TO {target}"
             " (FORMAT parquet, COMPRESSION zstd)"
         )
     return int(count)
@@ -398,127 +805,125 @@ def _stop_on_too_many(
                 f"{select.file}: {rule.reason} in {count} of {read} rows, at most"
                 f" {rule.max_share:.1%} may be (first: {_first(select, rule.reason)}). {where}"
             )
+    dealt_with = [REPLACED, *(r.arriving for r in REFERENCES if r.table == table.name)]
+    uncounted = " OR ".join(
+        f"rule = '{reason}' OR starts_with(rule, '{reason}; ')" for reason in dealt_with
+    )
+    counted = _scalar(select.run.con, f"SELECT count(*) FROM quarantined WHERE NOT ({uncounted})")
     limit = source.max_share(table.name)
-    if quarantined > limit * read:
+    if counted > limit * read:
         counts = ", ".join(f"{reason} {count}" for reason, (count, _) in reasons.items())
         raise IngestError(
-            f"{select.file}: {quarantined} of {read} rows ({quarantined / read:.1%}) break the"
+            f"{select.file}: {counted} of {read} rows ({counted / read:.1%}) break the"
             f" contract: {counts} (first: {_first(select, next(iter(reasons)))}). {where} or raise"
             f" max_quarantined.{table.name} (now {limit:g}) in {source.name}/source.yaml"
         )
 
 
+def _stop_on_addresses(select: _Select) -> None:
+    """E-mail addresses as ids would end up in every list and report."""
+    if select.table.name == "customers" and _scalar(
+        select.run.con,
+        f"SELECT count(*) FROM judged WHERE regexp_matches(customer_id, '{privacy.EMAIL}')",
+    ):
+        raise IngestError(
+            f"{select.file}: column customer_id holds e-mail addresses, which would be in every"
+            f" list and report; give another id, or set pseudonym_key in"
+            f" {select.run.source.name}/source.yaml"
+        )
+
+
+def _files(select: _Select) -> str:
+    source, table = select.run.source, select.table.name
+    named = readers.files_named(source.select(table)) + inputs_named(source, table)
+    return ", ".join(named) or "its inputs"
+
+
 def _first(select: _Select, reason: str) -> str:
     event, customer = _row(
         select.run.con,
-        "SELECT event_id, customer_id FROM judged WHERE list_contains(string_split(rule, '; '), ?)"
-        " ORDER BY ALL LIMIT 1",
+        "SELECT event_id, customer_id FROM quarantined"
+        " WHERE list_contains(string_split(rule, '; '), ?) ORDER BY ALL LIMIT 1",
         [reason],
     )
-    return f"event {event} of customer {customer}"
+    shown = [_visible(str(value)) for value in (event, customer)]
+    hint = "" if shown == [str(event), str(customer)] else INVISIBLE_CURE
+    return f"event {shown[0]} of customer {shown[1]}{hint}"
 
 
-def _keep(select: _Select) -> None:
-    """Table `kept_<table>`: the sound rows; `parent_<table>` if other tables point to it."""
-    con, name = select.run.con, select.table.name
-    bucket = BUCKET_SQL.format(buckets=select.run.buckets)
-    columns = ", ".join(f'"{column.name}"' for column in select.table.all_columns)
-    con.execute(
-        f"CREATE TEMP TABLE kept_{name} AS SELECT {columns}, {bucket} AS bucket FROM judged"
-        " WHERE rule = '' ORDER BY bucket"
+INVISIBLE_CURE = (
+    "; it holds a character that nobody sees: clean ids with"
+    " regexp_replace(trim(id), '[^[:print:]]|\\u200b|\\ufeff', '', 'g')"
+)
+
+
+def _visible(text: str) -> str:
+    """Text in which characters that cannot be seen are written as escapes."""
+    return "".join(
+        c if c.isprintable() and c != "\u3000" else c.encode("unicode_escape").decode()
+        for c in text
     )
-    keys = {reference.column for reference in REFERENCES if reference.parent == name}
-    for key in keys:
-        times = sorted({order.parent_time for order in ORDERS if order.parent == name})
-        firsts = "".join(f", min({time}) AS first_{time}" for time in times)
-        con.execute(
-            f"CREATE TEMP TABLE parent_{name} AS SELECT {key} AS key, min(customer_id) AS customer"
-            f"{firsts} FROM kept_{name} GROUP BY {key}"
-        )
+
+
+# Writing.
 
 
 def _write_buckets(select: _Select) -> None:
-    run, name = select.run, select.table.name
-    (run.out / name).mkdir()
-    for bucket in range(run.buckets):
-        run.con.execute(
-            f"COPY (SELECT * EXCLUDE (bucket) FROM kept_{name} WHERE bucket = {bucket}"
-            f" ORDER BY {', '.join(SORT)}) TO {_quoted(bucket_file(run.out, name, bucket))}"
-            " (FORMAT parquet, COMPRESSION zstd)"
+    run, table = select.run, select.table
+    (run.out / table.name).mkdir()
+    for bucket, (low, high) in enumerate(_places(run, table)):
+        path = bucket_file(run.out, table.name, bucket)
+        if run.plan is not None and bucket not in run.touched:
+            shutil.copy2(bucket_file(run.earlier, table.name, bucket), path)
+            continue
+        rows = (
+            f"SELECT {select.whole} FROM judged WHERE NOT is_aside"
+            f" AND place BETWEEN {low} AND {high}"
         )
-
-
-def _warnings(run: _Run, tables: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
-    """What keeps to the contract but should be looked at, per table."""
-    found = [(name, text) for name in tables for text in _table_warnings(run, name, tables[name])]
-    if "ticket_events" in tables:
-        found += [("tickets", text) for text in _open_tickets(run)]
-    if "messages" in tables:
-        found += [("messages", text) for text in _repeated_messages(run)]
-    if "surveys" in tables:
-        found += [("surveys", text) for text in _response_rate(run)]
-    return [{"table": table, "message": message} for table, message in found]
-
-
-def _table_warnings(run: _Run, name: str, facts: dict[str, Any]) -> Iterator[str]:
-    late = facts["lateness_days_p99"]
-    if late is not None and late > LATENESS_DAYS:
-        yield f"1 % of the rows became known more than {late:.1f} days late"
-    columns = {column.name for column in TABLE[name].columns} - set(facts["absent_columns"])
-    if "language" in columns and facts["kept"]:
-        share = _scalar(run.con, f"SELECT avg((language IS NULL)::INTEGER) FROM kept_{name}")
-        if share > UNKNOWN_LANGUAGE:
-            yield f"language is unknown in {share:.1%} of the rows"
-    *before, last = _by_month(run, name, "count(*)")
-    if last < 0.5 * statistics.median(before):
-        yield f"the last whole month has {last:g} rows, under half of the months before"
-
-
-def _repeated_messages(run: _Run) -> Iterator[str]:
-    share = _scalar(
-        run.con,
-        "SELECT 1 - count(DISTINCT (ticket_id, author, text)) / count(*) FROM kept_messages"
-        " WHERE text IS NOT NULL",
+        if run.source.append_only:
+            # Where DuckDB cuts row groups depends on where the rows lay; alone they lie the same.
+            run.con.execute(f"CREATE OR REPLACE TEMP TABLE one_bucket AS {rows}")
+            rows = "FROM one_bucket"
+        run.con.execute(f"COPY ({rows}) TO {_quoted(path)} {_PARQUET}")
+    run.con.execute(
+        f"CREATE OR REPLACE TEMP VIEW kept_{table.name} AS"
+        f" FROM read_parquet({_quoted(run.out / table.name / '*.parquet')})"
     )
-    if share is not None and share > REPEATED_TEXT:
-        yield f"{share:.1%} repeat a text that the same ticket already has"
+    first = _quoted(bucket_file(run.out, table.name, 0))
+    run.con.execute(f"CREATE OR REPLACE TEMP VIEW first_{table.name} AS FROM read_parquet({first})")
 
 
-def _response_rate(run: _Run) -> Iterator[str]:
-    sent, answered = (f"count(*) FILTER (action = '{step}')" for step in ("sent", "answered"))
-    *before, last = _by_month(run, "surveys", f"{answered} / nullif({sent}, 0)")
-    change = last - statistics.median(before)
-    if abs(change) > RESPONSE_RATE_CHANGE:
-        yield f"the response rate of the last whole month is off by {100 * change:+.0f} points"
+def _places(run: _Run, table: Table) -> list[tuple[int, int]]:
+    """Per bucket: the first and last value of `place` in it."""
+    if table.name == "customers":
+        return [(bucket, bucket) for bucket in range(run.buckets)]
+    found = {
+        bucket: (low, high)
+        for bucket, low, high in run.con.execute(
+            "SELECT bucket, min(place), max(place) FROM parent_customers GROUP BY bucket"
+        ).fetchall()
+    }
+    return [found.get(bucket, (0, -1)) for bucket in range(run.buckets)]
 
 
-def _open_tickets(run: _Run) -> Iterator[str]:
-    """Tickets neither resolved nor merged, OPEN_DAYS or more before `observed_until`."""
-    end = f"(TIMESTAMP '{run.source.observed_until}' AT TIME ZONE '{run.source.timezone}')"
-    count = _scalar(
-        run.con,
-        "WITH last AS (SELECT ticket_id, arg_max(kind, (event_at, event_id)) AS kind"
-        f" FROM kept_ticket_events WHERE known_at < {end}"
-        " AND kind IN ('resolved', 'reopened', 'merged') GROUP BY ticket_id)"
-        " SELECT count(DISTINCT ticket_id) FROM kept_tickets LEFT JOIN last USING (ticket_id)"
-        f" WHERE coalesce(kind, 'reopened') = 'reopened'"
-        f" AND event_at < {end} - INTERVAL {OPEN_DAYS} DAY",
-    )
-    if count:
-        yield f"{count:,} are open for more than {OPEN_DAYS} days"
-
-
-def _by_month(run: _Run, table: str, measure: str) -> list[float]:
-    """The measure in each of the seven last whole months before `observed_until`, oldest first."""
-    end = f"date_trunc('month', DATE '{run.source.observed_until}')"
-    month = f"date_trunc('month', known_at AT TIME ZONE '{run.source.timezone}')"
-    rows = run.con.execute(
-        "SELECT coalesce(value, 0) FROM range("
-        f"({end} - INTERVAL 7 MONTH)::TIMESTAMP, {end}::TIMESTAMP, INTERVAL 1 MONTH) AS m(month)"
-        f" LEFT JOIN (SELECT {month} AS month, {measure} AS value FROM kept_{table} GROUP BY 1)"
-        " USING (month) ORDER BY month"
-    ).fetchall()
-    return [float(value) for (value,) in rows]
+def _keep_parents(run: _Run, table: Table) -> None:
+    """Table `parent_<table>`: what rows of other tables are compared with."""
+    keys = {
+        reference.column
+        for reference in REFERENCES
+        if reference.parent == table.name and reference.table in run.source.tables
+    }
+    for key in keys:
+        times = sorted({order.parent_time for order in ORDERS if order.parent == table.name})
+        firsts = "".join(f", min({time}) AS first_{time}" for time in times)
+        bucket = (
+            f", {BUCKET_SQL.format(buckets=run.buckets)} AS bucket" if key == "customer_id" else ""
+        )
+        place = ", row_number() OVER (ORDER BY bucket, key)::INTEGER AS place" if bucket else ""
+        run.con.execute(
+            f"CREATE TEMP TABLE parent_{table.name} AS SELECT *{place} FROM (SELECT {key} AS key,"
+            f" min(customer_id) AS customer{firsts}{bucket} FROM kept_{table.name} GROUP BY {key})"
+        )
 
 
 def _line(name: str, facts: dict[str, Any]) -> str:

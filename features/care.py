@@ -1,6 +1,7 @@
-"""What support does beyond the answer: follow-up, personal and proactive care (METHODS S50-S56)."""
+"""What support does beyond the answer: follow-up, personal and proactive care (METHODS S33,
+S50-S56, S67)."""
 
-from features.aggregates import count, days_since_last, decayed, share
+from features.aggregates import count, days_since_last, decayed, mean, share, total
 from features.declare import Declared, Family
 
 FAMILY = Family(
@@ -12,6 +13,9 @@ FAMILY = Family(
     play_ja="直近の問い合わせについて1週間以内にフォローし、状況を伺ってください。",
 )
 
+_STEPS = ("outreach.outreach_id", "outreach.action")
+_DELIVERY = ("orders.delivered_at", "outreach.order_id")
+
 FEATURES = (
     Declared(
         "follow_up_share",
@@ -21,6 +25,12 @@ FEATURES = (
         "higher",
         "Resolved tickets followed up",
         "解決後のフォローアップ率",
+        "{value} of the tickets resolved in the last {window} were followed up within 10 days;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}に解決した問い合わせのうち10日以内にフォローしたのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        items=("S54",),
+        columns=("outreach.ticket_id",),
     ),
     Declared(
         "follow_up_decayed",
@@ -30,7 +40,136 @@ FEATURES = (
         "higher",
         "Recent follow-ups (weighted by recency)",
         "最近のフォローアップ（直近重視の加重値）",
+        "Recent follow-ups, weighted by recency, come to {value};"
+        " for customers who stay it is typically {typical}",
+        "最近のフォローアップ（直近重視の加重値）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S54",),
+    ),
+    Declared(
+        "follow_up_7d_resolution_share",
+        "follow_up_7d",
+        share("after_resolution", 0.3),
+        "share",
+        "higher",
+        "Follow-up a week after the resolution",
+        "解決1週間後のフォローアップ率",
+        "{value} of the tickets resolved in the last {window} were followed up a week later;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}に解決した問い合わせのうち1週間後にフォローしたのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S54",),
+        columns=("outreach.ticket_id",),
+    ),
+    Declared(
+        "follow_up_7d_delivery_share",
+        "follow_up_7d",
+        share("after_delivery", 0.3),
+        "share",
+        "higher",
+        "Follow-up a week after the delivery",
+        "配送1週間後のフォローアップ率",
+        "{value} of the deliveries of the last {window} were followed up a week later;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の配送のうち1週間後にフォローしたのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S54",),
+        columns=_DELIVERY,
+    ),
+    Declared(
+        "follow_up_30d_resolution_share",
+        "follow_up_30d",
+        share("after_resolution", 0.2),
+        "share",
+        "higher",
+        "Follow-up a month after the resolution",
+        "解決1か月後のフォローアップ率",
+        "{value} of the tickets resolved in the last {window} were followed up a month later;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}に解決した問い合わせのうち1か月後にフォローしたのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S54",),
+        columns=("outreach.ticket_id",),
+    ),
+    Declared(
+        "follow_up_30d_delivery_share",
+        "follow_up_30d",
+        share("after_delivery", 0.2),
+        "share",
+        "higher",
+        "Follow-up a month after the delivery",
+        "配送1か月後のフォローアップ率",
+        "{value} of the deliveries of the last {window} were followed up a month later;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の配送のうち1か月後にフォローしたのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S54",),
+        columns=_DELIVERY,
+    ),
+    Declared(
+        "follow_up_due_count",
+        "follow_up_7d",
+        count(),
+        "count",
+        None,
+        "Deliveries and resolutions that a follow-up was due for",
+        "フォローアップの対象件数（配送・解決）",
+        "Deliveries and resolutions of the last {window} that a follow-up was due for came to"
+        " {value}; for customers who stay it is typically {typical}",
+        "直近{window}のフォローアップの対象（配送・解決）は{value}件です"
+        "（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S54",),
+    ),
+    Declared(
+        "follow_up_sent_count",
+        "follow_up_7d",
+        total("sent"),
+        "count",
+        "higher",
+        "Follow-ups sent a week after a delivery or resolution",
+        "1週間後に送ったフォローアップの件数",
+        "Follow-ups sent a week after a delivery or resolution came to {value} in the last"
+        " {window}; for customers who stay it is typically {typical}",
+        "直近{window}に、配送・解決の1週間後に送ったフォローアップは{value}件です"
+        "（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S54",),
+    ),
+    Declared(
+        "follow_up_replied_share",
+        "follow_up_7d",
+        share("replied", 0.2),
+        "share",
+        "higher",
+        "Follow-ups that the customer answered",
+        "フォローアップへの返信率",
+        "The customer answered {value} of the follow-ups of the last {window};"
+        " customers who stay typically answer {typical}",
+        "直近{window}のフォローアップへの返信率は{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S54",),
+        columns=_STEPS,
+    ),
+    Declared(
+        "follow_up_found_issue_count",
+        "follow_up_checked",
+        count("found_issue"),
+        "count",
+        None,
+        "Follow-ups that brought a problem to light",
+        "フォローアップで問題が見つかった回数",
+        "Follow-ups of the last {window} after which the customer reported a problem within a week"
+        " came to {value}; for customers who stay it is typically {typical}",
+        "直近{window}に、フォローアップ後1週間以内に問い合わせがあったのは{value}回です"
+        "（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S56",),
     ),
     Declared(
         "personal_handling_share",
@@ -40,7 +179,12 @@ FEATURES = (
         "higher",
         "Tickets handled with the customer's history",
         "履歴を確認した対応の割合",
+        "In {value} of the tickets of the last {window} the agent looked at the customer's history;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の問い合わせのうち履歴を確認して対応したのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S51",),
     ),
     Declared(
         "personal_offer_count",
@@ -50,7 +194,72 @@ FEATURES = (
         "higher",
         "Personal offers",
         "個別提案の回数",
+        "Personal offers in the last {window} came to {value}; customers who stay typically"
+        " get {typical}",
+        "直近{window}の個別提案は{value}回です（継続されるお客様の目安：{typical}回）",
         windows="longest",
+        items=("S51", "S52"),
+    ),
+    Declared(
+        "related_offer_count",
+        "outreach",
+        count("related_offer"),
+        "count",
+        "higher",
+        "Offers of related products or bundles",
+        "関連商品・セット提案の回数",
+        "Offers of related products in the last {window} came to {value};"
+        " customers who stay typically get {typical}",
+        "直近{window}の関連商品・セットの提案は{value}回です"
+        "（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S52",),
+    ),
+    Declared(
+        "offer_relevant_share",
+        "offer",
+        share("relevant", 0.5),
+        "share",
+        "higher",
+        "Offers in a category the customer has bought",
+        "購入したことのある分野の提案の割合",
+        "{value} of the offers of the last {window} were in a category the customer has bought;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の提案のうち購入したことのある分野のものは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S52",),
+        columns=("outreach.category", "orders.category"),
+    ),
+    Declared(
+        "offer_converted_share",
+        "offer_due",
+        share("converted", 0.15),
+        "share",
+        "higher",
+        "Offers followed by an order within 14 days",
+        "14日以内に注文につながった提案の割合",
+        "{value} of the offers of the last {window} were followed by an order within 14 days;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の提案のうち14日以内に注文があったのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S52",),
+    ),
+    Declared(
+        "offer_pending_count",
+        "offer_pending",
+        count(),
+        "count",
+        None,
+        "Offers younger than 14 days",
+        "結果待ちの提案の件数（14日未満）",
+        "Offers whose 14 days are not over yet come to {value};"
+        " for customers who stay it is typically {typical}",
+        "提案から14日たっていない結果待ちのものが{value}件あります"
+        "（継続されるお客様の目安：{typical}件）",
+        windows="none",
+        items=("S52",),
     ),
     Declared(
         "proactive_help_count",
@@ -60,7 +269,69 @@ FEATURES = (
         "higher",
         "Proactive help",
         "先回りの案内の回数",
+        "Help offered before the customer asked came to {value} in the last {window};"
+        " customers who stay typically get {typical}",
+        "直近{window}の先回りの案内は{value}回です（継続されるお客様の目安：{typical}回）",
         windows="longest",
+        items=("S50",),
+    ),
+    Declared(
+        "usage_tip_count",
+        "outreach",
+        count("usage_tip"),
+        "count",
+        "higher",
+        "Usage tips",
+        "使い方の案内の回数",
+        "Usage tips in the last {window} came to {value}; customers who stay typically"
+        " get {typical}",
+        "直近{window}の使い方の案内は{value}回です（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S50",),
+    ),
+    Declared(
+        "early_help_count",
+        "early_help",
+        count(),
+        "count",
+        "higher",
+        "Help and tips before the first ticket",
+        "初めての問い合わせの前に送った案内の回数",
+        "Help and tips sent before the customer's first ticket came to {value};"
+        " customers who stay typically get {typical}",
+        "初めての問い合わせの前に送った案内は{value}回です（継続されるお客様の目安：{typical}回）",
+        windows="none",
+        items=("S50",),
+    ),
+    Declared(
+        "outreach_opened_share",
+        "outreach_due",
+        share("opened", 0.4),
+        "share",
+        "higher",
+        "Messages opened within 7 days",
+        "7日以内の開封率",
+        "The customer opened {value} of the messages of the last {window};"
+        " customers who stay typically open {typical}",
+        "直近{window}にお送りした案内の開封率は{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S50",),
+        columns=_STEPS,
+    ),
+    Declared(
+        "outreach_replied_share",
+        "outreach_due",
+        share("replied", 0.1),
+        "share",
+        "higher",
+        "Messages answered within 7 days",
+        "案内への返信率（7日以内）",
+        "The customer answered {value} of the messages of the last {window};"
+        " customers who stay typically answer {typical}",
+        "直近{window}にお送りした案内への返信率は{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S50", "S54"),
+        columns=_STEPS,
     ),
     Declared(
         "thank_you_count",
@@ -70,7 +341,126 @@ FEATURES = (
         "higher",
         "Thank-you messages",
         "お礼の連絡の回数",
+        "Thank-you messages in the last {window} came to {value}; customers who stay typically"
+        " get {typical}",
+        "直近{window}のお礼の連絡は{value}回です（継続されるお客様の目安：{typical}回）",
         windows="longest",
+        items=("S53",),
+    ),
+    Declared(
+        "birthday_count",
+        "outreach",
+        count("birthday"),
+        "count",
+        "higher",
+        "Birthday perks",
+        "誕生日特典の回数",
+        "Birthday perks in the last {window} came to {value}; customers who stay typically"
+        " get {typical}",
+        "直近{window}の誕生日特典は{value}回です（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S53",),
+    ),
+    Declared(
+        "surprise_discount_count",
+        "outreach",
+        count("surprise_discount"),
+        "count",
+        "higher",
+        "Surprise discounts",
+        "サプライズ割引の回数",
+        "Surprise discounts in the last {window} came to {value}; customers who stay typically"
+        " get {typical}",
+        "直近{window}のサプライズ割引は{value}回です（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S53",),
+    ),
+    Declared(
+        "delight_count",
+        "delight",
+        count(),
+        "count",
+        "higher",
+        "Thanks, birthday perks and surprises together",
+        "お礼・誕生日特典・サプライズの合計回数",
+        "Thanks, birthday perks and surprises in the last {window} came to {value};"
+        " customers who stay typically get {typical}",
+        "直近{window}のお礼・誕生日特典・サプライズは計{value}回です"
+        "（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S53",),
+    ),
+    Declared(
+        "days_since_last_delight",
+        "delight",
+        days_since_last(),
+        "days",
+        "lower",
+        "Days since the last thanks, perk or surprise",
+        "最後のお礼・特典・サプライズからの日数",
+        "The last thanks, perk or surprise was {value} ago;"
+        " for customers who stay it is typically {typical}",
+        "最後のお礼・特典・サプライズから{value}がたっています（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S53",),
+    ),
+    Declared(
+        "sale_notice_count",
+        "outreach",
+        count("sale_notice"),
+        "count",
+        None,
+        "Notices of special sales",
+        "セール案内の回数",
+        "Notices of special sales in the last {window} came to {value};"
+        " customers who stay typically get {typical}",
+        "直近{window}のセール案内は{value}回です（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S67",),
+    ),
+    Declared(
+        "complaint_count",
+        "complaint",
+        count(),
+        "count",
+        "lower",
+        "Complaints and serious problems",
+        "苦情・深刻な問題の件数",
+        "Complaints and serious problems in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}の苦情・深刻な問題は{value}件です（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S33",),
+    ),
+    Declared(
+        "complaint_recovered_share",
+        "complaint_due",
+        share("recovered", 0.4),
+        "share",
+        "higher",
+        "Complaints put right (resolved in 7 days, then CSAT of 75 or more)",
+        "苦情の挽回率（7日以内に解決し、その後のCSATが75以上）",
+        "{value} of the complaints of the last {window} were put right, with a good rating"
+        " afterwards; for customers who stay it is typically {typical}",
+        "直近{window}の苦情のうち、早期に解決し高評価をいただけたのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S33",),
+    ),
+    Declared(
+        "complaint_csat_change",
+        "complaint_due",
+        mean("csat_change"),
+        "score",
+        "higher",
+        "Change in satisfaction across a complaint",
+        "苦情の前後での満足度の変化",
+        "Across the complaints of the last {window} satisfaction changed by {value} of 100;"
+        " for customers who stay it typically changes by {typical}",
+        "直近{window}の苦情の前後で、満足度（100点満点）は{value}変化しました"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S33",),
     ),
     Declared(
         "days_since_last_outreach",
@@ -80,6 +470,9 @@ FEATURES = (
         None,
         "Days since the company last wrote",
         "最後の働きかけからの日数",
+        "The company last wrote {value} ago; for customers who stay it is typically {typical}",
+        "最後にこちらから連絡してから{value}がたっています（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S50",),
     ),
 )

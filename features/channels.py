@@ -1,6 +1,6 @@
-"""Where, when and in which language customers reach support (METHODS S34-S48)."""
+"""Where, when and in which language customers reach support (METHODS S34-S41)."""
 
-from features.aggregates import count, days_since_last, decayed, share
+from features.aggregates import decayed, geomean, last, mean, share
 from features.declare import Declared, Family
 
 FAMILY = Family(
@@ -19,9 +19,90 @@ FEATURES = (
         share("off_hours", 0.3),
         "share",
         None,
-        "Tickets at night or on weekends",
-        "夜間・週末の問い合わせ割合",
+        "Tickets outside business hours",
+        "営業時間外の問い合わせ割合",
+        "{value} of the tickets of the last {window} came outside business hours; for customers who"
+        " stay it is typically {typical}",
+        "直近{window}の問い合わせのうち営業時間外は{value}です（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S36",),
+    ),
+    Declared(
+        "weekend_share",
+        "ticket_opened",
+        share("weekend", 0.2),
+        "share",
+        None,
+        "Tickets on weekends and holidays",
+        "休業日の問い合わせ割合",
+        "{value} of the tickets of the last {window} came on weekends or holidays; for customers"
+        " who stay it is typically {typical}",
+        "直近{window}の問い合わせのうち休業日は{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S36",),
+    ),
+    Declared(
+        "night_share",
+        "ticket_by_profile",
+        share("night", 0.1),
+        "share",
+        None,
+        "Tickets in the customer's night",
+        "お客様の現地時間で夜間の問い合わせ割合",
+        "{value} of the tickets of the last {window} came between 22:00 and 6:00 of the customer's"
+        " time; for customers who stay it is typically {typical}",
+        "直近{window}の問い合わせのうちお客様の現地時間で22時〜6時は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=(
+            "S36",
+            "S38",
+        ),
+    ),
+    Declared(
+        "time_zone_gap_hours",
+        "ticket_by_profile",
+        last("zone_gap_hours"),
+        "hours",
+        "lower",
+        "Time difference to the customer",
+        "お客様との時差",
+        "The customer lives {value} from the company's time zone; for customers who stay it is"
+        " typically {typical}",
+        "お客様との時差は{value}です（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S38",),
+        columns=("customers.time_zone",),
+    ),
+    Declared(
+        "off_hours_first_response_hours_typical",
+        "first_response",
+        geomean("off_hours_hours"),
+        "hours",
+        "lower",
+        "Typical first response time outside business hours",
+        "営業時間外の初回応答時間（代表値）",
+        "Outside business hours the first answer typically took {value} in the last {window};"
+        " customers who stay typically wait {typical}",
+        "直近{window}に営業時間外に受け付けた問い合わせの初回応答時間は通常{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S36",),
+    ),
+    Declared(
+        "off_hours_first_contact_resolution_share",
+        "first_contact_resolution",
+        share("solved_off_hours", 0.8),
+        "share",
+        "higher",
+        "First-contact resolution outside business hours",
+        "営業時間外の一次解決率",
+        "{value} of the problems raised outside business hours in the last {window} were solved at"
+        " the first contact; for customers who stay it is typically {typical}",
+        "直近{window}に営業時間外に受け付けた問い合わせの一次解決率は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S36",),
     ),
     Declared(
         "phone_share",
@@ -31,7 +112,11 @@ FEATURES = (
         None,
         "Tickets by phone",
         "電話の割合",
+        "{value} of the tickets of the last {window} came by phone; for customers who stay it is"
+        " typically {typical}",
+        "直近{window}の問い合わせのうち電話は{value}です（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S34",),
     ),
     Declared(
         "chat_share",
@@ -41,7 +126,83 @@ FEATURES = (
         None,
         "Tickets by chat",
         "チャットの割合",
+        "{value} of the tickets of the last {window} came by chat; for customers who stay it is"
+        " typically {typical}",
+        "直近{window}の問い合わせのうちチャットは{value}です（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S34",),
+    ),
+    Declared(
+        "mail_share",
+        "ticket_opened",
+        share("by_mail", 0.35),
+        "share",
+        None,
+        "Tickets by mail",
+        "メールの割合",
+        "{value} of the tickets of the last {window} came by mail; for customers who stay it is"
+        " typically {typical}",
+        "直近{window}の問い合わせのうちメールは{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S34",),
+    ),
+    Declared(
+        "social_share",
+        "ticket_opened",
+        share("by_social", 0.1),
+        "share",
+        None,
+        "Tickets through social media",
+        "SNSの割合",
+        "{value} of the tickets of the last {window} came through social media; for customers who"
+        " stay it is typically {typical}",
+        "直近{window}の問い合わせのうちSNSは{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S34",),
+    ),
+    Declared(
+        "web_share",
+        "ticket_opened",
+        mean("by_web"),
+        "share",
+        None,
+        "Tickets through the website",
+        "ウェブの割合",
+        "{value} of the tickets of the last {window} came through the website; for customers who"
+        " stay it is typically {typical}",
+        "直近{window}の問い合わせのうちウェブは{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S34",),
+    ),
+    Declared(
+        "in_person_share",
+        "ticket_opened",
+        mean("in_person"),
+        "share",
+        None,
+        "Tickets in person",
+        "対面の割合",
+        "{value} of the tickets of the last {window} came in person; for customers who stay it is"
+        " typically {typical}",
+        "直近{window}の問い合わせのうち対面は{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S34",),
+    ),
+    Declared(
+        "preferred_channel_share",
+        "ticket_by_profile",
+        share("preferred", 0.7),
+        "share",
+        "higher",
+        "Tickets on the preferred channel",
+        "ご希望のチャネルでの問い合わせ割合",
+        "{value} of the tickets of the last {window} came on the customer's preferred channel; for"
+        " customers who stay it is typically {typical}",
+        "直近{window}の問い合わせのうちご希望のチャネルによるものは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S34",),
+        columns=("customers.channel_pref",),
     ),
     Declared(
         "channel_switch_decayed",
@@ -51,17 +212,11 @@ FEATURES = (
         "lower",
         "Recent switches of channel (weighted by recency)",
         "最近のチャネル変更（直近重視の加重値）",
+        "Recent switches of channel, weighted by recency, come to {value}; for customers who stay"
+        " it is typically {typical}",
+        "最近のチャネル変更（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
-    ),
-    Declared(
-        "bot_reply_share",
-        "reply",
-        share("is_bot", 0.2),
-        "share",
-        None,
-        "Replies written by a bot",
-        "ボットによる返信の割合",
-        windows="longest",
+        items=("S41",),
     ),
     Declared(
         "language_match_share",
@@ -71,35 +226,50 @@ FEATURES = (
         "higher",
         "Replies in the customer's language",
         "お客様の言語での返信率",
+        "{value} of the replies of the last {window} were in the customer's language; for customers"
+        " who stay it is typically {typical}",
+        "直近{window}の返信のうちお客様の言語によるものは{value}です"
+        "（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S39",),
+        columns=(
+            "messages.language",
+            "tickets.language",
+        ),
     ),
     Declared(
-        "self_service_count",
-        "self_service",
-        count(),
-        "count",
-        "higher",
-        "Self-service visits",
-        "セルフサービスの利用回数",
-    ),
-    Declared(
-        "self_service_success_share",
-        "self_service_due",
-        share("succeeded", 0.8),
-        "share",
-        "higher",
-        "Self-service without a ticket",
-        "セルフサービスでの自己解決率",
-        windows="longest",
-    ),
-    Declared(
-        "days_since_self_service",
-        "self_service",
-        days_since_last(),
-        "days",
-        None,
-        "Days since the last self-service visit",
-        "最後のセルフサービス利用からの日数",
+        "other_language_decayed",
+        "reply",
+        decayed("other_language"),
+        "level",
+        "lower",
+        "Recent replies in another language (weighted by recency)",
+        "お客様の言語以外での最近の返信（直近重視の加重値）",
+        "Recent replies in a language other than the customer's, weighted by recency, come to"
+        " {value}; for customers who stay it is typically {typical}",
+        "お客様の言語以外での最近の返信（直近重視の加重値）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S39",),
+        columns=(
+            "messages.language",
+            "tickets.language",
+        ),
+    ),
+    Declared(
+        "translated_share",
+        "reply",
+        share("translated", 0.05),
+        "share",
+        None,
+        "Machine-translated replies",
+        "機械翻訳による返信の割合",
+        "{value} of the replies of the last {window} were machine translated; for customers who"
+        " stay it is typically {typical}",
+        "直近{window}の返信のうち機械翻訳によるものは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S40",),
+        columns=("messages.translated",),
     ),
 )

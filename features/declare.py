@@ -9,6 +9,8 @@ from features.aggregates import Aggregate
 
 Unit = Literal[
     "hours",
+    "minutes",
+    "seconds",
     "days",
     "count",
     "share",
@@ -17,6 +19,7 @@ Unit = Literal[
     "score",
     "tone",
     "level",
+    "flag",
     "category",
 ]
 Better = Literal["higher", "lower"]
@@ -67,8 +70,10 @@ class Benchmark:
 class Declared:
     """One feature before its windows are known.
 
-    `windows`: "each" of the configured ones, only the "longest", or "none" for aggregates that
-    look at the whole past. `better` is the direction that is expected to go with retention.
+    `windows`: "each" of the configured ones, only the "longest", or "none" for the whole past:
+    the only choice for aggregates without a window, and right for the present state (what is
+    open, what is held), whatever its age. `better` is the direction that is expected to go with
+    retention.
     `en` and `ja` are the label; `en_reason` and `ja_reason` the sentence a retention team reads,
     with `{value}` and `{typical}`, and `{window}` where the feature has one. `items` are the rows
     S1 to S76 of METHODS section A that it measures. `columns` ("table.column") are nullable
@@ -90,33 +95,78 @@ class Declared:
     benchmark: Benchmark | None = None
 
     def __post_init__(self) -> None:
-        if not (self.en.strip() and self.ja.strip()):
-            raise ValueError(f"{self.base}: declare a label in both English and Japanese")
-        if self.aggregate.is_windowed == (self.windows == "none"):
-            kind = "needs a window" if self.aggregate.is_windowed else "takes no window"
-            raise ValueError(f"{self.base}: {self.aggregate.measure} {kind}")
+        _check_words(self)
+        if self.windows == "none" and self.aggregate.measure == "trend":
+            raise ValueError(f"{self.base}: a trend needs a window")
+        if self.windows != "none" and not self.aggregate.is_windowed:
+            raise ValueError(f"{self.base}: {self.aggregate.measure} takes no window")
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """A category of the customer as known on the as-of date: `column` of `table`'s last record."""
+    """A fact of the customer as known on the as-of date: `column` of `table`'s last record.
+
+    `name` chooses among the rows of a table that holds one attribute per row. A column of words is
+    a category.
+    """
 
     base: str
     table: str
     column: str
     en: str
     ja: str
+    en_reason: str = ""
+    ja_reason: str = ""
     items: tuple[str, ...] = ()
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_words(self)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Days from the as-of date to the end of its year on the source's clock.
+
+    Known beforehand and the same for every customer, so it can only shift or modify the others.
+    """
+
+    base: str
+    en: str
+    ja: str
+    en_reason: str = ""
+    ja_reason: str = ""
+    items: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_words(self)
+
+
+def _check_words(source: Declared | Attribute | Calendar) -> None:
+    """A feature is told in both languages, or it is not declared."""
+    words = (source.en, source.ja, source.en_reason, source.ja_reason)
+    if not all(text.strip() for text in words):
+        raise ValueError(
+            f"{source.base}: declare a label and a reason in both English and Japanese"
+        )
+    for name, reason in (("en_reason", source.en_reason), ("ja_reason", source.ja_reason)):
+        if not ("{value}" in reason and "{typical}" in reason):
+            raise ValueError(f"{source.base}: {name} needs {{value}} and {{typical}}")
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One fact stream: the tables it needs, its value columns and its SELECT."""
+    """One fact stream: the tables it needs, its value columns and its SELECT.
+
+    `consent` names the column that is 1 while the customer lets the facts be used and 0 when not:
+    while its latest value is 0, every feature of the stream is missing.
+    """
 
     name: str
     needs: tuple[str, ...]
     columns: tuple[str, ...]
     sql: str
+    consent: str | None = None
 
 
 def simple(name: str, table: str, where: str = "true", /, **columns: str) -> Stream:

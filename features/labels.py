@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from data.source import OUTCOME
 from features.facts import frame_of
 
 TASKS = ("churn", "repeat_purchase")
@@ -32,7 +33,7 @@ GRACE_DAYS = 7
 ACTIVE_ORDER_DAYS = 365
 CANCELLED_SOON_DAYS = 7
 
-Definition = Literal["contractual", "inactivity", "purchase"]
+Definition = Literal["contractual", "inactivity", "purchase", "snapshot"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class Outcome:
     def label_days(self) -> int:
         """Days from an as-of date until its labels are mature."""
         return self.gap + self.horizon + self.lag
+
+
+SNAPSHOT = Outcome("churn", "snapshot", gap=0, horizon=0, lag=0)
+"""Who had left when a snapshot was taken: no window, for nothing in it has a time."""
 
 
 def as_of_dates(first: date, last: date, time_zone: str) -> list[datetime]:
@@ -114,7 +119,7 @@ def label(
     """)
     frame = frame_of(connection, "FROM spine ORDER BY customer_id, as_of")
     for outcome in outcomes:
-        sql = _CONTRACTUAL if outcome.definition == "contractual" else _PURCHASE
+        sql = _SQL[outcome.definition]
         connection.execute("SET VARIABLE gap = ?", [timedelta(days=outcome.gap)])
         connection.execute("SET VARIABLE horizon = ?", [timedelta(days=outcome.horizon)])
         found = frame_of(connection, sql)
@@ -251,3 +256,23 @@ LEFT JOIN visible ON visible.customer_id = spine.customer_id AND visible.as_of =
 LEFT JOIN again ON again.customer_id = spine.customer_id AND again.as_of = spine.as_of
 ORDER BY spine.customer_id, spine.as_of
 """
+
+# Who had left by the time of a snapshot: the attribute that the source calls its outcome.
+_SNAPSHOT = f"""
+SELECT spine.customer_id, spine.as_of,
+    CASE WHEN outcome.churned IS NULL THEN 'no outcome recorded' END AS ineligible,
+    false AS left_early,
+    coalesce(outcome.churned = 1, false) AS happened
+FROM spine LEFT JOIN (
+    SELECT customer_id, arg_max(number, (known_from, record_version, event_id)) AS churned
+    FROM attributes WHERE name = '{OUTCOME}' AND known_until IS NULL GROUP BY customer_id
+) AS outcome USING (customer_id)
+ORDER BY spine.customer_id, spine.as_of
+"""
+
+_SQL: dict[Definition, str] = {
+    "contractual": _CONTRACTUAL,
+    "inactivity": _PURCHASE,
+    "purchase": _PURCHASE,
+    "snapshot": _SNAPSHOT,
+}

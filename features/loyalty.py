@@ -1,4 +1,4 @@
-"""Taking part in the loyalty programme (METHODS S66)."""
+"""Taking part in the loyalty programme, and discounts (METHODS S66, S67)."""
 
 from features.aggregates import count, days_since_last, decayed, last, total, trend
 from features.declare import Declared, Family
@@ -6,8 +6,8 @@ from features.declare import Declared, Family
 FAMILY = Family(
     "loyalty",
     lever=True,
-    en="Loyalty programme",
-    ja="ロイヤルティプログラム",
+    en="Loyalty programme and discounts",
+    ja="ロイヤルティプログラム・割引",
     play_en="Remind the customer of the points and benefits that are waiting.",
     play_ja="保有ポイントと特典をご案内してください。",
 )
@@ -15,13 +15,16 @@ FAMILY = Family(
 FEATURES = (
     Declared(
         "loyalty_enrolled",
-        "loyalty",
-        last("enrolled"),
-        "level",
+        "membership",
+        count(),
+        "flag",
         "higher",
         "Member of the loyalty programme",
         "ロイヤルティ会員",
+        "Member of the loyalty programme: {value}; customers who stay: typically {typical}",
+        "ロイヤルティ会員かどうか：{value}（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S66",),
     ),
     Declared(
         "points_earned",
@@ -31,6 +34,11 @@ FEATURES = (
         "higher",
         "Points earned",
         "獲得ポイント",
+        "The customer earned {value} in the last {window};"
+        " customers who stay typically earn {typical}",
+        "直近{window}の獲得ポイントは{value}です（継続されるお客様の目安：{typical}）",
+        items=("S66",),
+        columns=("loyalty.points",),
     ),
     Declared(
         "points_earned_trend",
@@ -40,6 +48,12 @@ FEATURES = (
         "higher",
         "Change in points earned",
         "獲得ポイントの変化",
+        "Points per earning changed by {value} against the {window} before;"
+        " for customers who stay it is typically {typical}",
+        "1回あたりの獲得ポイントは、その前の{window}と比べて{value}の変化です"
+        "（継続されるお客様の目安：{typical}）",
+        items=("S66",),
+        columns=("loyalty.points",),
     ),
     Declared(
         "points_earned_decayed",
@@ -49,7 +63,12 @@ FEATURES = (
         "higher",
         "Recent points earned (weighted by recency)",
         "最近の獲得ポイント（直近重視の加重値）",
+        "Recently earned points, weighted by recency, come to {value};"
+        " for customers who stay it is typically {typical}",
+        "最近の獲得ポイント（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S66",),
+        columns=("loyalty.points",),
     ),
     Declared(
         "points_redeemed",
@@ -59,6 +78,11 @@ FEATURES = (
         "higher",
         "Points redeemed",
         "利用ポイント",
+        "The customer redeemed {value} in the last {window};"
+        " customers who stay typically redeem {typical}",
+        "直近{window}の利用ポイントは{value}です（継続されるお客様の目安：{typical}）",
+        items=("S66",),
+        columns=("loyalty.points",),
     ),
     Declared(
         "redemption_count",
@@ -68,7 +92,12 @@ FEATURES = (
         "higher",
         "Redemptions",
         "ポイント利用回数",
+        "Redemptions in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}のポイント利用は{value}回です（継続されるお客様の目安：{typical}回）",
         windows="longest",
+        items=("S66",),
+        columns=("loyalty.points",),
     ),
     Declared(
         "points_expired",
@@ -78,7 +107,55 @@ FEATURES = (
         "lower",
         "Points expired",
         "失効ポイント",
+        "The customer lost {value} to expiry in the last {window};"
+        " customers who stay typically lose {typical}",
+        "直近{window}の失効ポイントは{value}です（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S66",),
+        columns=("loyalty.points",),
+    ),
+    Declared(
+        "points_expiring",
+        "points_expiring",
+        total("points"),
+        "points",
+        "lower",
+        "Points that expire in the next 90 days",
+        "今後90日以内に失効するポイント",
+        "{value} will expire in the next 90 days; for customers who stay it is typically {typical}",
+        "今後90日以内に失効するポイントは{value}です（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S66",),
+        columns=("loyalty.points", "loyalty.expires_at"),
+    ),
+    Declared(
+        "points_balance",
+        "loyalty",
+        total("balance"),
+        "points",
+        "higher",
+        "Points held",
+        "保有ポイント",
+        "The customer holds {value}; customers who stay typically hold {typical}",
+        "保有ポイントは{value}です（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S66",),
+        columns=("loyalty.points",),
+    ),
+    Declared(
+        "tier_rank_last",
+        "loyalty",
+        last("tier_rank"),
+        "level",
+        "higher",
+        "Rank of the loyalty tier",
+        "会員ランクの順位（高いほど上位）",
+        "The customer's loyalty tier ranks {value} (higher is better);"
+        " for customers who stay it is typically {typical}",
+        "会員ランクは{value}です（数字が大きいほど上位。継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S66",),
+        columns=("loyalty.tier_rank",),
     ),
     Declared(
         "tier_moves",
@@ -88,7 +165,43 @@ FEATURES = (
         None,
         "Changes of tier",
         "会員ランクの変動回数",
+        "Changes of tier in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}の会員ランクの変動は{value}回です（継続されるお客様の目安：{typical}回）",
         windows="longest",
+        items=("S66",),
+    ),
+    Declared(
+        "tier_up_count",
+        "tier_change",
+        count("up"),
+        "count",
+        "higher",
+        "Moves to a higher tier",
+        "会員ランクが上がった回数",
+        "Moves to a higher tier in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}に会員ランクが上がったのは{value}回です"
+        "（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S66",),
+        columns=("loyalty.tier_rank",),
+    ),
+    Declared(
+        "tier_down_count",
+        "tier_change",
+        count("down"),
+        "count",
+        "lower",
+        "Moves to a lower tier",
+        "会員ランクが下がった回数",
+        "Moves to a lower tier in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}に会員ランクが下がったのは{value}回です"
+        "（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S66",),
+        columns=("loyalty.tier_rank",),
     ),
     Declared(
         "days_since_points_earned",
@@ -98,6 +211,24 @@ FEATURES = (
         "lower",
         "Days since points were last earned",
         "最後のポイント獲得からの日数",
+        "Points were last earned {value} ago; for customers who stay it is typically {typical}",
+        "最後のポイント獲得から{value}がたっています（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S66",),
+    ),
+    Declared(
+        "subscription_discount_share",
+        "subscription",
+        last("discount"),
+        "share",
+        "higher",
+        "Discount on the subscription",
+        "契約の割引率",
+        "The discount on the subscription is {value};"
+        " for customers who stay it is typically {typical}",
+        "契約の割引率は{value}です（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S67",),
+        columns=("subscriptions.discount_share",),
     ),
 )

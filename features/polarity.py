@@ -4,9 +4,9 @@ A rule-based scorer, transparent and deterministic; nothing is fitted. It looks 
 up in `polarity_lexicon/<language>.tsv` and sums their valences (about -3 to 3). The sum x becomes
 x / sqrt(x^2 + 15), the scale of VADER (Hutto and Gilbert, 2014), so languages share one scale.
 
-- English: VADER's lexicon and rules (negation, intensifiers, "but"), corrected for support: words
-  such as "please", "help" or "support" are not praise, and idioms such as "charged twice" or "no
-  reply" are looked up before single words.
+- English: VADER's lexicon and rules (negation, intensifiers, "but") on each sentence, corrected for
+  support: words such as "please", "help" or "create" are not praise, idioms such as "charged twice"
+  are looked up before single words, and a denied function ("won't load") is a complaint.
 - Japanese: SudachiPy morphemes (split mode B) reduced to a stream of normalised dictionary forms
   without particles, tense and politeness, so one entry covers all its inflections and spellings.
   Rules handle negation (a praise is negated by a predicate up to three words on, a complaint only
@@ -21,12 +21,13 @@ missing, never neutral. A text whose found words cancel or are only requested gi
 
 Limits. The lexicons are general support and commerce vocabulary, not tuned to a company's
 products; irony, sarcasm and complaints told as bare facts go unseen; a description of a fault
-counts as negative, however calm. Long texts saturate. The only check is the small hand-labelled
-set in `tests/features/polarity_cases.tsv`, written by the author of the lexicons, who has seen
-its errors: it guards against regressions and is no validation. Unseen text fares worse: when
-79 of its sentences were still new, sign agreement was .84 in Japanese and .57 in English, coverage
-of the polar ones .82 and .48, with 1 sign reversed in each language. Label a sample of your own
-messages before relying on it.
+counts as negative, however calm. Long texts saturate. `tests/features/polarity_cases.tsv` is
+written by the author of the lexicons, who has seen its errors: it guards against regressions and
+is no validation. Unseen text fares worse. On 66 short messages of real users of an e-mail program
+(English), labelled before they were scored, the sign agreed on .71; of the 43 polar ones 84 % had
+a score and 5 the opposite sign. On 54 new Japanese sentences, before the lexicon learned from
+them, it agreed on .85; of the 42 polar ones 88 % had a score and 2 the opposite sign. Label a
+sample of your own messages before relying on it; `python -m benchmarks.tone` measures the rest.
 
 A language of None is guessed from the script alone: kana is Japanese, hangul Korean, Han
 characters with common Chinese function words Chinese, Latin letters English (French or German
@@ -37,6 +38,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import html
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -51,7 +53,7 @@ NAME = "lexicon-rules"
 VERSION: str
 """Versions of rules, lexicons (hash of their bytes) and libraries; computed on first use."""
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 LANGUAGES = ("en", "ja", "ko", "zh")
 MAX_CHARACTERS = 4000
 """Characters of a message that are read; the tokenizer refuses very long inputs."""
@@ -104,7 +106,7 @@ _SCRIPTS = (
 
 
 def _score(text: str, language: str | None, scorers: dict[str, Scorer]) -> float:
-    text = text[:MAX_CHARACTERS]
+    text = html.unescape(text[:MAX_CHARACTERS])
     code = re.split("[-_]", language.strip().lower())[0] if language else detect_language(text)
     if code not in LANGUAGES:
         return math.nan
@@ -140,7 +142,11 @@ def _version() -> str:
 
 
 class Entry(NamedTuple):
-    """One lexicon row: role `word` has a valence, `formula` has none, `booster` a multiplier."""
+    """One lexicon row: role `word` has a valence, `formula` has none, `booster` a multiplier.
+
+    A `function` is what a product or a company does ("load", 返金); denied, it is a complaint of
+    its value, else it says nothing. A `denial` denies it in English, a rule does in Japanese.
+    """
 
     text: str
     role: str
@@ -158,7 +164,7 @@ def lexicon(language: str) -> tuple[Entry, ...]:
     for entry in entries:
         if entry.text in seen:
             raise ValueError(f"{path.name}: {entry.text!r} is listed twice; keep one row.")
-        if entry.role not in ("word", "formula", "booster"):
+        if entry.role not in ("word", "formula", "booster", "denial", "function"):
             raise ValueError(f"{path.name}: {entry.text!r} has the unknown role {entry.role!r}.")
         seen.add(entry.text)
     return entries
@@ -169,21 +175,20 @@ class Phrases:
 
     def __init__(self, phrases: Iterable[tuple[tuple[str, ...], float | None]]) -> None:
         """Take (symbols, value) pairs; the first of two equal sequences wins."""
-        by_head: dict[str, list[tuple[tuple[str, ...], float | None]]] = {}
+        self._values: dict[tuple[str, ...], float | None] = {}
+        lengths: dict[str, set[int]] = {}
         for symbols, value in phrases:
-            by_head.setdefault(symbols[0], []).append((symbols, value))
-        self._by_head = {
-            head: sorted(found, key=lambda phrase: -len(phrase[0]))
-            for head, found in by_head.items()
-        }
-        self.heads = frozenset(self._by_head)
+            self._values.setdefault(symbols, value)
+            lengths.setdefault(symbols[0], set()).add(len(symbols))
+        self._lengths = {head: sorted(found, reverse=True) for head, found in lengths.items()}
+        self.heads = frozenset(lengths)
 
     def match(self, symbols: Sequence[str], start: int) -> tuple[int, float | None] | None:
         """Return (length, value) of the longest phrase that begins at `start`, if any."""
-        for phrase, value in self._by_head.get(symbols[start], ()):
-            length = len(phrase)
-            if length == 1 or tuple(symbols[start : start + length]) == phrase:
-                return length, value
+        for length in self._lengths.get(symbols[start], ()):
+            phrase = tuple(symbols[start : start + length])
+            if phrase in self._values:
+                return length, self._values[phrase]
         return None
 
 
@@ -192,14 +197,15 @@ class Phrases:
 
 def _english() -> Scorer:
     phrases, analyzer, boosters = _english_resources()
+    sentences: dict[str, float] = {}
 
-    def score(text: str) -> float:
-        words = text.replace("’", "'").split()
+    def score_sentence(text: str) -> float:
+        words = text.split()
         bare = [word.lower().strip(_ENGLISH_PUNCTUATION) for word in words]
         kept: list[str] = []
         position = 0
         while position < len(words):
-            found = phrases.match(bare, position)
+            found = phrases.match(bare, position) if bare[position] in phrases.heads else None
             if found is None:
                 kept.append(words[position])
                 position += 1
@@ -211,12 +217,38 @@ def _english() -> Scorer:
         lowered = (word.lower().strip(_ENGLISH_PUNCTUATION) for word in kept)
         if not any(word in analyzer.lexicon and word not in boosters for word in lowered):
             return math.nan
-        return analyzer.polarity_scores(" ".join(kept))["compound"]
+        return _unsquash(analyzer.polarity_scores(" ".join(kept))["compound"])
+
+    def score(text: str) -> float:
+        total, is_covered = 0.0, False
+        for sentence in _ENGLISH_SENTENCE.split(text.replace("’", "'")):
+            if sentence not in sentences:
+                sentences[sentence] = score_sentence(sentence)
+            value = sentences[sentence]
+            if math.isnan(value):
+                continue
+            if _ENGLISH_CONTRAST.match(sentence):
+                total, value = EARLIER_CLAUSE * total, LATER_CLAUSE * value
+            total += value
+            is_covered = True
+        return _squash(total) if is_covered else math.nan
 
     return score
 
 
 _ENGLISH_PUNCTUATION = '.,;:!?"()[]{}*_~<>-…'
+# VADER is made for sentences: over a long text its "but" would weigh everything before and after,
+# and its time grows with the square of the length.
+_ENGLISH_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_ENGLISH_CONTRAST = re.compile(r"\W*(?:but|however)\b", re.IGNORECASE)
+
+
+def _unsquash(compound: float) -> float:
+    compound = max(-_NEARLY_ONE, min(_NEARLY_ONE, compound))
+    return compound * math.sqrt(SCALE) / math.sqrt(1 - compound * compound)
+
+
+_NEARLY_ONE = 0.9975  # a sum of 54; VADER rounds to four digits
 
 
 def _phrase_token(value: float) -> str:
@@ -233,13 +265,19 @@ def _english_resources():
         words = tuple(entry.text.split())
         if entry.role == "formula":
             analyzer.lexicon.pop(entry.text, None)
-        if len(words) > 1:
-            value = entry.value if entry.role == "word" else None
-            phrases.append((words, value))
-            if value is not None:
-                analyzer.lexicon[_phrase_token(value)] = value
+        if len(words) > 1 and entry.role in ("word", "formula"):
+            phrases.append((words, _valence(entry)))
         elif entry.role == "word":
             analyzer.lexicon[entry.text] = entry.value
+    denials = [entry.text.split() for entry in lexicon("en") if entry.role == "denial"]
+    # After the entries of the file, which win.
+    phrases += [
+        ((*denial, entry.text), entry.value)
+        for entry in lexicon("en")
+        if entry.role == "function"
+        for denial in denials
+    ]
+    analyzer.lexicon.update({_phrase_token(v): v for _, v in phrases if v is not None})
     return Phrases(phrases), analyzer, frozenset(BOOSTER_DICT)
 
 
@@ -247,6 +285,7 @@ def _english_resources():
 
 NOT, BREAK, BUT, IF, REQUEST, REGRET = "<not>", "<break>", "<but>", "<if>", "<request>", "<regret>"
 _TE = "<te>"
+_CAN = "出来る"
 
 
 def _words(text: str) -> frozenset[str]:
@@ -308,10 +347,15 @@ class _Japanese:
             if entry.role == "booster"
         }
         self._symbols.clear()
+        said = [(entry, tuple(self.stream(entry.text, tokenizer)[0])) for entry in entries]
         self.phrases = Phrases(
-            (tuple(self.stream(entry.text, tokenizer)[0]), _valence(entry))
-            for entry in entries
-            if entry.role != "booster"
+            [(symbols, _valence(e)) for e, symbols in said if e.role in ("word", "formula")]
+            + [
+                ((*symbols, *denial), e.value)
+                for e, symbols in said
+                if e.role == "function"
+                for denial in ((NOT,), (_CAN, NOT))
+            ]
         )
 
     def tokenizer(self):

@@ -1,4 +1,5 @@
-"""What the customer buys (METHODS S69, S70): context, not a lever of support."""
+"""What the customer buys, and when around it they need help: context, not a lever of support
+(METHODS S43, S68-S71)."""
 
 from features.aggregates import (
     count,
@@ -16,9 +17,31 @@ from features.declare import Declared, Family
 FAMILY = Family("purchases", lever=False, en="Purchases", ja="購買")
 
 FEATURES = (
-    Declared("order_count", "order", count(), "count", "higher", "Orders", "注文回数"),
     Declared(
-        "order_amount", "order", total("amount"), "currency", "higher", "Amount ordered", "注文金額"
+        "order_count",
+        "order",
+        count(),
+        "count",
+        "higher",
+        "Orders",
+        "注文回数",
+        "Orders in the last {window} came to {value}; customers who stay typically have {typical}",
+        "直近{window}の注文は{value}回です（継続されるお客様の目安：{typical}回）",
+        items=("S69",),
+    ),
+    Declared(
+        "order_amount",
+        "order",
+        total("amount"),
+        "currency",
+        "higher",
+        "Amount ordered",
+        "注文金額",
+        "Orders in the last {window} were worth {value};"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の注文金額は{value}です（継続されるお客様の目安：{typical}）",
+        items=("S70",),
+        columns=("orders.amount",),
     ),
     Declared(
         "order_amount_mean",
@@ -28,7 +51,44 @@ FEATURES = (
         None,
         "Mean amount per order",
         "平均注文金額",
+        "An order of the last {window} was worth {value} on average;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の平均注文金額は{value}です（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S70",),
+        columns=("orders.amount",),
+    ),
+    Declared(
+        "net_amount_to_date",
+        "payment",
+        total("net"),
+        "currency",
+        "higher",
+        "Value so far (orders less refunds)",
+        "これまでの取引額（注文−返金）",
+        "So far the customer's orders less refunds are worth {value};"
+        " for customers who stay it is typically {typical}",
+        "これまでの取引額（注文から返金を差し引いた額）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S70",),
+        columns=("orders.amount",),
+    ),
+    Declared(
+        "net_amount",
+        "payment",
+        total("net"),
+        "currency",
+        "higher",
+        "Value (orders less refunds)",
+        "取引額（注文−返金）",
+        "In the last {window} orders less refunds were worth {value};"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の取引額（注文から返金を差し引いた額）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S70",),
+        columns=("orders.amount",),
     ),
     Declared(
         "order_decayed",
@@ -38,7 +98,11 @@ FEATURES = (
         "higher",
         "Recent orders (weighted by recency)",
         "最近の注文（直近重視の加重値）",
+        "Recent orders, weighted by recency, come to {value};"
+        " for customers who stay it is typically {typical}",
+        "最近の注文（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S69",),
     ),
     Declared(
         "order_count_trend",
@@ -48,6 +112,10 @@ FEATURES = (
         "higher",
         "Change in orders",
         "注文回数の変化",
+        "The number of orders changed by {value} against the {window} before;"
+        " for customers who stay it is typically {typical}",
+        "注文は、その前の{window}と比べて{value}回の変化です（継続されるお客様の目安：{typical}回）",
+        items=("S69",),
     ),
     Declared(
         "days_since_last_order",
@@ -57,7 +125,10 @@ FEATURES = (
         "lower",
         "Days since the last order",
         "最後の注文からの日数",
+        "The last order was {value} ago; for customers who stay it is typically {typical}",
+        "最後の注文から{value}がたっています（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S69",),
     ),
     Declared(
         "days_since_first_order",
@@ -67,7 +138,10 @@ FEATURES = (
         None,
         "Days since the first order",
         "初回注文からの日数",
+        "The first order was {value} ago; for customers who stay it is typically {typical}",
+        "初回の注文から{value}がたっています（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S69",),
     ),
     Declared(
         "order_gap_days",
@@ -77,7 +151,11 @@ FEATURES = (
         "lower",
         "Mean days between orders",
         "平均購入間隔",
+        "Orders of the last {window} lie {value} apart on average;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の平均購入間隔は{value}です（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S69",),
     ),
     Declared(
         "item_count_mean",
@@ -87,7 +165,12 @@ FEATURES = (
         None,
         "Different products per order",
         "1注文あたりの商品種類数",
+        "An order of the last {window} holds {value} different products on average;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の1注文あたりの商品は平均{value}種類です"
+        "（継続されるお客様の目安：{typical}種類）",
         windows="longest",
+        columns=("orders.item_count",),
     ),
     Declared(
         "discount_share",
@@ -97,7 +180,26 @@ FEATURES = (
         None,
         "Orders with a discount",
         "割引注文の割合",
+        "{value} of the orders of the last {window} had a discount;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の注文のうち割引のあるものは{value}です（継続されるお客様の目安：{typical}）",
         windows="longest",
+        columns=("orders.discount",),
+    ),
+    Declared(
+        "eco_share",
+        "order",
+        share("eco", 0.2),
+        "share",
+        None,
+        "Orders from the sustainable range",
+        "環境配慮商品の割合",
+        "{value} of the orders of the last {window} were from the sustainable range;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の注文のうち環境配慮商品は{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S71",),
+        columns=("orders.is_eco",),
     ),
     Declared(
         "cancelled_order_count",
@@ -107,6 +209,67 @@ FEATURES = (
         "lower",
         "Cancelled orders",
         "キャンセルした注文",
+        "Cancelled orders in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}にキャンセルされた注文は{value}件です（継続されるお客様の目安：{typical}件）",
         windows="longest",
+    ),
+    Declared(
+        "ticket_before_purchase_count",
+        "contact_stage",
+        count("before"),
+        "count",
+        None,
+        "Tickets before a purchase",
+        "購入前の問い合わせ件数",
+        "Tickets before a purchase in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}の購入前の問い合わせは{value}件です（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S43",),
+    ),
+    Declared(
+        "ticket_during_purchase_count",
+        "contact_stage",
+        count("during"),
+        "count",
+        None,
+        "Tickets between an order and its delivery",
+        "注文から配送までの問い合わせ件数",
+        "Tickets between an order and its delivery in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}の注文から配送までの問い合わせは{value}件です"
+        "（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S43",),
+    ),
+    Declared(
+        "ticket_after_purchase_count",
+        "contact_stage",
+        count("after"),
+        "count",
+        None,
+        "Tickets after a purchase",
+        "購入後の問い合わせ件数",
+        "Tickets after a purchase in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}の購入後の問い合わせは{value}件です（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S43",),
+    ),
+    Declared(
+        "bought_after_good_service_share",
+        "well_served_60d",
+        share("bought_again", 0.5),
+        "share",
+        "higher",
+        "Well-served tickets followed by an order within 60 days",
+        "良い対応の後60日以内に購入があった割合",
+        "{value} of the well-served tickets of the last {window} were followed by an order within"
+        " 60 days; for customers who stay it is typically {typical}",
+        "直近{window}の良い対応の後、60日以内に購入があったのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S68",),
     ),
 )

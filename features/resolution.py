@@ -1,7 +1,17 @@
-"""Whether and how fast problems are solved (METHODS S6-S11)."""
+"""Whether and how fast problems are solved (METHODS S6-S8, S11, S15, S42)."""
 
-from features.aggregates import count, days_since_first, decayed, geomean, last, quantile, share
-from features.declare import Declared, Family
+from features.aggregates import (
+    count,
+    days_since_first,
+    decayed,
+    geomean,
+    last,
+    mean,
+    quantile,
+    share,
+    spread,
+)
+from features.declare import Benchmark, Declared, Family
 
 FAMILY = Family(
     "resolution",
@@ -21,6 +31,30 @@ FEATURES = (
         "lower",
         "Typical resolution time",
         "解決時間（代表値）",
+        "Problems typically took {value} to resolve in the last {window}; for customers who stay it"
+        " is typically {typical}",
+        "直近{window}の問い合わせの解決時間は通常{value}です（継続されるお客様の目安：{typical}）",
+        items=("S6",),
+        benchmark=Benchmark(
+            None,
+            4,
+            "Resolution within minutes to 4 hours",
+            "解決は数分〜4時間以内が目安とされる",
+        ),
+    ),
+    Declared(
+        "resolution_business_hours_typical",
+        "resolved",
+        geomean("business_hours"),
+        "hours",
+        "lower",
+        "Typical resolution time in business hours",
+        "解決時間（営業時間換算の代表値）",
+        "Counting business hours only, problems typically took {value} to resolve in the last"
+        " {window}; for customers who stay it is typically {typical}",
+        "直近{window}の解決時間は営業時間換算で通常{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S6",),
     ),
     Declared(
         "resolution_hours_p90",
@@ -30,7 +64,12 @@ FEATURES = (
         "lower",
         "Slowest tenth of resolutions",
         "解決時間（90パーセンタイル）",
+        "One resolution in ten took longer than {value} in the last {window}; for customers who"
+        " stay it is typically {typical}",
+        "直近{window}の解決は、遅いほうの1割が{value}を超えています"
+        "（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S6",),
     ),
     Declared(
         "resolution_hours_last",
@@ -40,7 +79,86 @@ FEATURES = (
         "lower",
         "Latest resolution time",
         "直近の解決時間",
+        "The latest problem took {value} to resolve; for customers who stay it is typically"
+        " {typical}",
+        "直近の問い合わせの解決時間は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S6",),
+    ),
+    Declared(
+        "resolution_decayed",
+        "resolved",
+        decayed("log_hours"),
+        "level",
+        "lower",
+        "Recent resolution times, log hours (weighted by recency)",
+        "最近の解決時間（対数時間）（直近重視の加重値）",
+        "Recent resolution times, in log hours, weighted by recency, come to {value}; for customers"
+        " who stay it is typically {typical}",
+        "最近の解決時間（対数時間）（直近重視の加重値）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S6",),
+    ),
+    Declared(
+        "resolution_hours_std",
+        "resolved",
+        spread("hours"),
+        "hours",
+        "lower",
+        "Variation of resolution times",
+        "解決時間のばらつき（標準偏差）",
+        "Resolution times varied by {value} (standard deviation) in the last {window}; for"
+        " customers who stay it is typically {typical}",
+        "直近{window}の解決時間のばらつき（標準偏差）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S42",),
+    ),
+    Declared(
+        "first_resolution_hours_typical",
+        "first_resolved",
+        geomean("hours"),
+        "hours",
+        "lower",
+        "Typical time to the first resolution",
+        "最初の解決までの時間（代表値）",
+        "Up to the first time it was called resolved, a problem typically took {value} in the last"
+        " {window}; for customers who stay it is typically {typical}",
+        "直近{window}の問い合わせが最初に解決とされるまでの時間は通常{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S6",),
+    ),
+    Declared(
+        "resolution_hours_72h_mean",
+        "settled_72h",
+        mean("hours"),
+        "hours",
+        "lower",
+        "Mean resolution time, unresolved counted as 72 hours",
+        "解決時間の平均（未解決は72時間として計算）",
+        "Resolution took {value} on average in the last {window}, counting at most 72 hours; for"
+        " customers who stay it is typically {typical}",
+        "直近{window}の解決時間は平均{value}です（72時間を上限に計算）"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S6",),
+    ),
+    Declared(
+        "resolved_within_4h_share",
+        "resolved",
+        share("within_4h", 0.5),
+        "share",
+        "higher",
+        "Resolutions within 4 hours",
+        "4時間以内の解決率",
+        "{value} of the resolutions of the last {window} took at most 4 hours; for customers who"
+        " stay it is typically {typical}",
+        "直近{window}に解決した問い合わせのうち4時間以内に解決したのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S6",),
     ),
     Declared(
         "resolved_within_72h_share",
@@ -50,6 +168,39 @@ FEATURES = (
         "higher",
         "Tickets resolved within 72 hours",
         "72時間以内の解決率",
+        "{value} of the tickets of the last {window} were resolved within 72 hours; for customers"
+        " who stay it is typically {typical}",
+        "直近{window}に72時間以内に解決した割合は{value}です（継続されるお客様の目安：{typical}）",
+        items=("S6",),
+    ),
+    Declared(
+        "resolved_within_14d_share",
+        "settled_14d",
+        share("resolved", 0.95),
+        "share",
+        "higher",
+        "Tickets resolved within 14 days",
+        "14日以内の解決率",
+        "{value} of the tickets of the last {window} were resolved within 14 days; for customers"
+        " who stay it is typically {typical}",
+        "直近{window}に14日以内に解決した割合は{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S8",),
+    ),
+    Declared(
+        "slow_resolution_count",
+        "resolution_target_due",
+        count("missed"),
+        "count",
+        "lower",
+        "Tickets that missed the 24-hour resolution target",
+        "24時間以内の解決目標を超えた件数",
+        "Tickets that missed the 24-hour resolution target came to {value} in the last {window};"
+        " for customers who stay it is typically {typical}",
+        "直近{window}に24時間以内の解決目標を超えたのは{value}件です"
+        "（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S15",),
     ),
     Declared(
         "first_contact_resolution_share",
@@ -59,16 +210,45 @@ FEATURES = (
         "higher",
         "First-contact resolution rate",
         "一次解決率",
+        "{value} of the problems of the last {window} were solved at the first contact; for"
+        " customers who stay it is typically {typical}",
+        "直近{window}の一次解決率は{value}です（継続されるお客様の目安：{typical}）",
+        items=("S7",),
+        benchmark=Benchmark(
+            0.7,
+            0.9,
+            "First-contact resolution of 70 to 90%",
+            "一次解決率は70〜90%が目安とされる",
+        ),
+    ),
+    Declared(
+        "first_contact_resolution_count",
+        "first_contact_resolution",
+        count("solved"),
+        "count",
+        None,
+        "Tickets whose first-contact resolution is known",
+        "一次解決の可否が判明した件数",
+        "Tickets of the last {window} of which first-contact resolution is known came to {value};"
+        " for customers who stay it is typically {typical}",
+        "直近{window}に一次解決の可否が判明した問い合わせは{value}件です"
+        "（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S7",),
     ),
     Declared(
         "first_contact_resolution_last",
         "first_contact_resolution",
         last("solved"),
-        "share",
+        "flag",
         "higher",
         "Latest ticket solved at first contact",
         "直近の問い合わせの一次解決",
+        "Latest ticket solved at the first contact: {value}; customers who stay: typically"
+        " {typical}",
+        "直近の問い合わせの一次解決：{value}（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S7",),
     ),
     Declared(
         "solved_first_time_decayed",
@@ -78,7 +258,12 @@ FEATURES = (
         "higher",
         "Recent tickets solved at first contact (weighted by recency)",
         "一次解決した最近の問い合わせ（直近重視の加重値）",
+        "Recent tickets solved at the first contact, weighted by recency, come to {value}; for"
+        " customers who stay it is typically {typical}",
+        "一次解決した最近の問い合わせ（直近重視の加重値）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S7",),
     ),
     Declared(
         "resolved_decayed",
@@ -88,7 +273,42 @@ FEATURES = (
         None,
         "Recent resolved tickets (weighted by recency)",
         "最近の解決済み問い合わせ（直近重視の加重値）",
+        "Recent resolved tickets, weighted by recency, come to {value}; for customers who stay it"
+        " is typically {typical}",
+        "最近の解決済み問い合わせ（直近重視の加重値）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S7",),
+    ),
+    Declared(
+        "first_contact_pending_count",
+        "first_contact_pending",
+        count(),
+        "count",
+        None,
+        "Resolutions younger than 7 days",
+        "解決後7日未満の問い合わせ件数",
+        "Resolutions that may still prove not to hold, younger than 7 days, come to {value}; for"
+        " customers who stay it is typically {typical}",
+        "解決から7日たっておらず、再発の有無がまだ分からない問い合わせが{value}件あります"
+        "（継続されるお客様の目安：{typical}件）",
+        windows="none",
+        items=("S7",),
+    ),
+    Declared(
+        "first_contact_pending_days",
+        "first_contact_pending",
+        days_since_first(),
+        "days",
+        None,
+        "Age of the oldest resolution younger than 7 days",
+        "解決後7日未満の問い合わせの最長経過日数",
+        "The oldest resolution that may still prove not to hold is {value} old; for customers who"
+        " stay it is typically {typical}",
+        "再発の有無がまだ分からない解決は、最も古いもので{value}経過しています"
+        "（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S7",),
     ),
     Declared(
         "open_ticket_count",
@@ -98,7 +318,10 @@ FEATURES = (
         "lower",
         "Open tickets",
         "未解決の問い合わせ件数",
-        windows="longest",
+        "Tickets that are open now: {value}; for customers who stay typically {typical}",
+        "未解決の問い合わせが{value}件あります（継続されるお客様の目安：{typical}件）",
+        windows="none",
+        items=("S6",),
     ),
     Declared(
         "open_ticket_age_days",
@@ -108,6 +331,27 @@ FEATURES = (
         "lower",
         "Age of the oldest open ticket",
         "最も古い未解決問い合わせの経過日数",
+        "The oldest open ticket was opened {value} ago; for customers who stay it is typically"
+        " {typical}",
+        "最も古い未解決の問い合わせは受付から{value}経過しています"
+        "（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S6",),
+    ),
+    Declared(
+        "own_authority_share",
+        "settled_14d",
+        share("own_authority", 0.4),
+        "share",
+        "higher",
+        "Tickets the first tier settled on its own authority",
+        "一次担当者が自らの判断で解決した割合",
+        "{value} of the tickets of the last {window} were settled by the first agent's own"
+        " decision; for customers who stay it is typically {typical}",
+        "直近{window}の問い合わせのうち一次担当者が自らの判断で解決したのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S11",),
+        columns=("ticket_events.own_authority",),
     ),
 )

@@ -1,7 +1,19 @@
-"""How fast support answers (METHODS S1, S2, S15)."""
+"""How fast support answers and keeps the customer informed (METHODS S1-S5, S15, S42, S55)."""
 
-from features.aggregates import count, days_since_first, geomean, last, quantile, share, trend
-from features.declare import Declared, Family
+from features.aggregates import (
+    count,
+    days_since_first,
+    decayed,
+    geomean,
+    last,
+    mean,
+    quantile,
+    share,
+    spread,
+    total,
+    trend,
+)
+from features.declare import Benchmark, Declared, Family
 
 FAMILY = Family(
     "responsiveness",
@@ -21,6 +33,34 @@ FEATURES = (
         "lower",
         "Typical first response time",
         "初回応答時間（代表値）",
+        "The first answer typically took {value} in the last {window}; customers who stay typically"
+        " wait {typical}",
+        "直近{window}の初回応答時間は通常{value}です（継続されるお客様の目安：{typical}）",
+        items=("S1",),
+        benchmark=Benchmark(
+            5 / 60,
+            0.25,
+            "First response within 5 to 15 minutes",
+            "初回応答は5〜15分以内が目安とされる",
+        ),
+    ),
+    Declared(
+        "first_response_business_hours_typical",
+        "first_response",
+        geomean("business_hours"),
+        "hours",
+        "lower",
+        "Typical first response time in business hours",
+        "初回応答時間（営業時間換算の代表値）",
+        "Counting business hours only, the first answer typically took {value} in the last"
+        " {window}; customers who stay typically wait {typical}",
+        "直近{window}の初回応答時間は営業時間換算で通常{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=(
+            "S1",
+            "S36",
+        ),
     ),
     Declared(
         "first_response_hours_p90",
@@ -30,7 +70,12 @@ FEATURES = (
         "lower",
         "Slowest tenth of first responses",
         "初回応答時間（90パーセンタイル）",
+        "One first answer in ten took longer than {value} in the last {window}; for customers who"
+        " stay it is typically {typical}",
+        "直近{window}の初回応答は、遅いほうの1割が{value}を超えています"
+        "（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S1",),
     ),
     Declared(
         "first_response_hours_last",
@@ -40,16 +85,25 @@ FEATURES = (
         "lower",
         "Latest first response time",
         "直近の初回応答時間",
+        "The latest first answer took {value}; customers who stay typically wait {typical}",
+        "直近の問い合わせの初回応答時間は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S1",),
     ),
     Declared(
-        "first_response_within_1h_share",
+        "first_response_decayed",
         "first_response",
-        share("within_1h", 0.4),
-        "share",
-        "higher",
-        "First responses within one hour",
-        "1時間以内の初回応答率",
+        decayed("log_hours"),
+        "level",
+        "lower",
+        "Recent waits for a first response, log hours (weighted by recency)",
+        "最近の初回応答待ち（対数時間）（直近重視の加重値）",
+        "Recent waits for a first answer, in log hours, weighted by recency, come to {value}; for"
+        " customers who stay it is typically {typical}",
+        "最近の初回応答待ち（対数時間）（直近重視の加重値）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S1",),
     ),
     Declared(
         "first_response_hours_trend",
@@ -59,7 +113,55 @@ FEATURES = (
         "lower",
         "Change in first response time",
         "初回応答時間の変化",
+        "First response time changed by {value} against the {window} before; for customers who stay"
+        " it is typically {typical}",
+        "初回応答時間は、その前の{window}と比べて{value}の変化です"
+        "（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S1",),
+    ),
+    Declared(
+        "first_response_hours_std",
+        "first_response",
+        spread("hours"),
+        "hours",
+        "lower",
+        "Variation of first response times",
+        "初回応答時間のばらつき（標準偏差）",
+        "First response times varied by {value} (standard deviation) in the last {window}; for"
+        " customers who stay it is typically {typical}",
+        "直近{window}の初回応答時間のばらつき（標準偏差）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S42",),
+    ),
+    Declared(
+        "first_response_within_15min_share",
+        "first_response",
+        share("within_15min", 0.1),
+        "share",
+        "higher",
+        "First responses within 15 minutes",
+        "15分以内の初回応答率",
+        "{value} of the first answers of the last {window} came within 15 minutes; for customers"
+        " who stay it is typically {typical}",
+        "直近{window}に15分以内に初回応答した割合は{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S1",),
+    ),
+    Declared(
+        "first_response_within_1h_share",
+        "first_response",
+        share("within_1h", 0.4),
+        "share",
+        "higher",
+        "First responses within one hour",
+        "1時間以内の初回応答率",
+        "{value} of the first answers of the last {window} came within one hour; for customers who"
+        " stay it is typically {typical}",
+        "直近{window}に1時間以内に初回応答した割合は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        items=("S1",),
     ),
     Declared(
         "answered_within_24h_share",
@@ -69,6 +171,73 @@ FEATURES = (
         "higher",
         "Tickets answered within 24 hours",
         "24時間以内の応答率",
+        "{value} of the tickets of the last {window} were answered within 24 hours; for customers"
+        " who stay it is typically {typical}",
+        "直近{window}に24時間以内に応答した割合は{value}です（継続されるお客様の目安：{typical}）",
+        items=("S1",),
+    ),
+    Declared(
+        "first_response_hours_24h_mean",
+        "response_due",
+        mean("hours"),
+        "hours",
+        "lower",
+        "Mean wait for a first response, unanswered counted as 24 hours",
+        "初回応答待ちの平均（未応答は24時間として計算）",
+        "The wait for a first answer averaged {value} in the last {window}, counting at most 24"
+        " hours; for customers who stay it is typically {typical}",
+        "直近{window}の初回応答待ちは平均{value}です（24時間を上限に計算）"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S1",),
+    ),
+    Declared(
+        "slow_response_count",
+        "response_target_due",
+        count("missed"),
+        "count",
+        "lower",
+        "First responses that missed the one-hour target",
+        "1時間以内の初回応答目標を超えた件数",
+        "First answers that missed the one-hour target came to {value} in the last {window}; for"
+        " customers who stay it is typically {typical}",
+        "直近{window}に1時間以内の初回応答目標を超えたのは{value}件です"
+        "（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=(
+            "S4",
+            "S15",
+        ),
+    ),
+    Declared(
+        "reply_hours_mean",
+        "reply_due",
+        mean("hours"),
+        "hours",
+        "lower",
+        "Mean wait for a reply, unanswered counted as 24 hours",
+        "返信待ちの平均（未返信は24時間として計算）",
+        "The wait for each reply averaged {value} in the last {window}, counting at most 24 hours;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の返信待ちは1回あたり平均{value}です（24時間を上限に計算）"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S2",),
+    ),
+    Declared(
+        "response_channel_range_hours",
+        "response_by_channel",
+        last("range"),
+        "hours",
+        "lower",
+        "Difference of response times between channels",
+        "チャネル間の初回応答時間の差",
+        "Between the fastest and the slowest channel, first response times differ by {value}; for"
+        " customers who stay it is typically {typical}",
+        "初回応答時間は、最も速いチャネルと遅いチャネルで{value}の差があります"
+        "（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S42",),
     ),
     Declared(
         "awaiting_response_count",
@@ -78,7 +247,10 @@ FEATURES = (
         "lower",
         "Tickets waiting for a first response",
         "初回応答待ちの問い合わせ件数",
-        windows="longest",
+        "Tickets waiting for a first answer: {value}; for customers who stay typically {typical}",
+        "初回応答待ちの問い合わせが{value}件あります（継続されるお客様の目安：{typical}件）",
+        windows="none",
+        items=("S1",),
     ),
     Declared(
         "awaiting_response_days",
@@ -88,6 +260,85 @@ FEATURES = (
         "lower",
         "Longest current wait for a first response",
         "初回応答待ちの最長日数",
+        "A ticket has waited {value} for its first answer; for customers who stay it is typically"
+        " {typical}",
+        "初回応答待ちの問い合わせは最長で{value}経過しています（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S1",),
+    ),
+    Declared(
+        "max_silence_hours_typical",
+        "silence_14d",
+        geomean("hours"),
+        "hours",
+        "lower",
+        "Longest silence on a ticket",
+        "対応中の最長の無連絡時間",
+        "On a ticket of the last {window} the longest time without news was typically {value}; for"
+        " customers who stay it is typically {typical}",
+        "直近{window}の問い合わせでは、連絡が途絶えた時間が通常最長で{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S55",),
+    ),
+    Declared(
+        "max_silence_business_hours_typical",
+        "silence_14d",
+        geomean("business_hours"),
+        "hours",
+        "lower",
+        "Longest silence on a ticket in business hours",
+        "対応中の最長の無連絡時間（営業時間換算）",
+        "Counting business hours only, the longest time without news on a ticket of the last"
+        " {window} was typically {value}; for customers who stay it is typically {typical}",
+        "直近{window}の問い合わせでは、連絡が途絶えた時間が営業時間換算で通常最長{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S55",),
+    ),
+    Declared(
+        "updates_per_day_mean",
+        "silence_14d",
+        mean("updates_per_day"),
+        "count",
+        "higher",
+        "Updates per day while a ticket is open",
+        "対応中の1日あたりの連絡回数",
+        "While a ticket was open the customer got {value} updates a day in the last {window};"
+        " customers who stay typically get {typical}",
+        "直近{window}の問い合わせでは、対応中に1日あたり{value}回連絡しています"
+        "（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S55",),
+    ),
+    Declared(
+        "call_wait_minutes_mean",
+        "call",
+        mean("wait_minutes"),
+        "minutes",
+        "lower",
+        "Mean wait on the phone",
+        "電話の平均待ち時間",
+        "Waits on the phone averaged {value} in the last {window}; customers who stay typically"
+        " wait {typical}",
+        "直近{window}の電話の待ち時間は平均{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S5",),
+        columns=("calls.wait_seconds",),
+    ),
+    Declared(
+        "call_abandoned_count",
+        "call",
+        total("abandoned"),
+        "count",
+        "lower",
+        "Calls given up before an answer",
+        "応答前に切られた電話の件数",
+        "Calls that the customer gave up before an answer came to {value} in the last {window}; for"
+        " customers who stay it is typically {typical}",
+        "直近{window}に応答前に切られた電話は{value}件です（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S5",),
+        columns=("calls.abandoned",),
     ),
 )

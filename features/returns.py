@@ -1,6 +1,14 @@
 """How easily things go back (METHODS S65)."""
 
-from features.aggregates import count, days_since_last, mean, total
+from features.aggregates import (
+    count,
+    days_since_first,
+    days_since_last,
+    highest,
+    mean,
+    share,
+    total,
+)
 from features.declare import Declared, Family
 
 FAMILY = Family(
@@ -13,7 +21,18 @@ FAMILY = Family(
 )
 
 FEATURES = (
-    Declared("return_count", "return", count(), "count", "lower", "Returns", "返品回数"),
+    Declared(
+        "return_count",
+        "return",
+        count(),
+        "count",
+        "lower",
+        "Returns",
+        "返品回数",
+        "Returns in the last {window} came to {value}; customers who stay typically have {typical}",
+        "直近{window}の返品は{value}回です（継続されるお客様の目安：{typical}回）",
+        items=("S65",),
+    ),
     Declared(
         "return_amount",
         "return",
@@ -22,7 +41,28 @@ FEATURES = (
         "lower",
         "Amount returned",
         "返品金額",
+        "Goods worth {value} came back in the last {window};"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の返品金額は{value}です（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S65",),
+        columns=("returns.amount",),
+    ),
+    Declared(
+        "return_price_ratio_max",
+        "return_price",
+        highest("ratio"),
+        "level",
+        "lower",
+        "Costliest return, against the customer's usual order",
+        "最も高額な返品（平均注文金額に対する倍率）",
+        "The costliest return of the last {window} was worth {value}× the customer's usual order;"
+        " for customers who stay it is typically {typical}×",
+        "直近{window}の最も高額な返品は平均注文金額の{value}倍です"
+        "（継続されるお客様の目安：{typical}倍）",
+        windows="longest",
+        items=("S65",),
+        columns=("returns.amount", "orders.amount"),
     ),
     Declared(
         "days_since_last_return",
@@ -32,16 +72,142 @@ FEATURES = (
         None,
         "Days since the last return",
         "最後の返品からの日数",
+        "The last return was {value} ago; for customers who stay it is typically {typical}",
+        "最後の返品から{value}がたっています（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S65",),
     ),
     Declared(
         "refund_days_mean",
-        "refund",
+        "return_due",
         mean("days"),
         "days",
         "lower",
-        "Days from return request to refund",
-        "返品申請から返金までの日数",
+        "Days from return request to refund (at most 14)",
+        "返品申請から返金までの日数（上限14日）",
+        "Refunds of the last {window} took {value} on average (counting 14 days at most);"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の返金までの日数は平均{value}です（上限14日で計算。"
+        "継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S65",),
+    ),
+    Declared(
+        "refund_within_14d_share",
+        "return_due",
+        share("refunded", 0.8),
+        "share",
+        "higher",
+        "Returns refunded within 14 days",
+        "14日以内の返金率",
+        "{value} of the returns of the last {window} were refunded within 14 days;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の返品のうち14日以内に返金したのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S65",),
+    ),
+    Declared(
+        "return_steps_mean",
+        "return_due",
+        mean("steps"),
+        "count",
+        "lower",
+        "Steps per return",
+        "1件の返品にかかる手順の数",
+        "A return took {value} steps on average in the last {window};"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の返品は平均{value}段階の手順がかかっています"
+        "（継続されるお客様の目安：{typical}段階）",
+        windows="longest",
+        items=("S65",),
+    ),
+    Declared(
+        "return_kit_share",
+        "return_due",
+        share("kit", 0.5),
+        "share",
+        "higher",
+        "Returns with the prepared return kit",
+        "返品キットを使った返品の割合",
+        "{value} of the returns of the last {window} used the return kit;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の返品のうち返品キットを使ったのは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S65",),
+        columns=("returns.kit_used",),
+    ),
+    Declared(
+        "return_warranty_share",
+        "return_due",
+        share("warranty", 0.3),
+        "share",
+        None,
+        "Returns under warranty",
+        "保証による返品の割合",
+        "{value} of the returns of the last {window} were under warranty;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の返品のうち保証によるものは{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S65",),
+        columns=("returns.under_warranty",),
+    ),
+    Declared(
+        "return_denied_count",
+        "return_step",
+        count("denied"),
+        "count",
+        "lower",
+        "Returns refused",
+        "お断りした返品の回数",
+        "Refused returns in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}にお断りした返品は{value}回です（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S65",),
+    ),
+    Declared(
+        "return_exchange_count",
+        "return_step",
+        count("exchanged"),
+        "count",
+        None,
+        "Exchanges",
+        "交換の回数",
+        "Exchanges in the last {window} came to {value};"
+        " customers who stay typically have {typical}",
+        "直近{window}の交換は{value}回です（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S65",),
+    ),
+    Declared(
+        "return_open_count",
+        "return_open",
+        count(),
+        "count",
+        "lower",
+        "Returns not settled yet",
+        "処理中の返品の件数",
+        "Returns that are not settled yet come to {value};"
+        " for customers who stay it is typically {typical}",
+        "処理が終わっていない返品が{value}件あります（継続されるお客様の目安：{typical}件）",
+        windows="none",
+        items=("S65",),
+    ),
+    Declared(
+        "return_open_days",
+        "return_open",
+        days_since_first(),
+        "days",
+        "lower",
+        "Age of the oldest return not settled yet",
+        "処理中の返品の最長経過日数",
+        "The oldest return that is not settled was asked for {value} ago;"
+        " for customers who stay it is typically {typical}",
+        "処理が終わっていない最も古い返品は申請から{value}がたっています"
+        "（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S65",),
     ),
 )

@@ -1,10 +1,10 @@
-"""What customers answer when asked: CSAT, NPS, CES on 0-100 (METHODS S17-S23).
+"""What customers answer when asked: CSAT, NPS, CES, trust, intent on 0-100 (METHODS S17-S24, S64).
 
 No answer is missing, never neutral: who answers is not random.
 """
 
-from features.aggregates import count, days_since_last, last, mean, share
-from features.declare import Declared, Family
+from features.aggregates import count, days_since_last, last, mean, share, trend
+from features.declare import Benchmark, Declared, Family
 
 FAMILY = Family(
     "satisfaction",
@@ -24,7 +24,12 @@ FEATURES = (
         "higher",
         "Customer satisfaction (CSAT, 0-100)",
         "顧客満足度（CSAT、0〜100）",
+        "Satisfaction (CSAT) averaged {value} of 100 in the last {window};"
+        " customers who stay typically average {typical}",
+        "直近{window}の満足度（CSAT、100点満点）は平均{value}です"
+        "（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S17",),
     ),
     Declared(
         "csat_last",
@@ -34,7 +39,11 @@ FEATURES = (
         "higher",
         "Latest customer satisfaction (CSAT, 0-100)",
         "直近の顧客満足度（CSAT、0〜100）",
+        "The latest satisfaction answer (CSAT) was {value} of 100;"
+        " customers who stay typically give {typical}",
+        "直近の満足度（CSAT、100点満点）の回答は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S17",),
     ),
     Declared(
         "csat_low_share",
@@ -44,7 +53,74 @@ FEATURES = (
         "lower",
         "Low satisfaction ratings",
         "低評価の割合",
+        "Low ratings (CSAT of 25 or less) make up {value} of the answers of the last {window};"
+        " among customers who stay it is typically {typical}",
+        "直近{window}の回答のうち低評価（CSAT 25点以下）は{value}です"
+        "（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S17",),
+    ),
+    Declared(
+        "csat_low_count",
+        "survey_answer",
+        count("csat_low_one"),
+        "count",
+        "lower",
+        "Number of low satisfaction ratings",
+        "低評価の回数",
+        "Low ratings (CSAT of 25 or less) in the last {window} came to {value};"
+        " customers who stay typically give {typical}",
+        "直近{window}の低評価（CSAT 25点以下）は{value}回です"
+        "（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S17",),
+    ),
+    Declared(
+        "csat_trend",
+        "survey_answer",
+        trend("csat"),
+        "score",
+        "higher",
+        "Change in customer satisfaction",
+        "顧客満足度の変化",
+        "Satisfaction (CSAT) moved by {value} of 100 against the {window} before;"
+        " for customers who stay it typically moves by {typical}",
+        "満足度（CSAT）は、その前の{window}と比べて{value}の変化です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S17",),
+    ),
+    Declared(
+        "csat_support_mean",
+        "survey_answer",
+        mean("csat_support"),
+        "score",
+        "higher",
+        "Satisfaction with support (CSAT, 0-100)",
+        "サポートへの満足度（CSAT、0〜100）",
+        "Satisfaction with support averaged {value} of 100 in the last {window};"
+        " customers who stay typically average {typical}",
+        "直近{window}のサポートへの満足度（100点満点）は平均{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S18",),
+        columns=("surveys.touchpoint",),
+    ),
+    Declared(
+        "csat_purchase_mean",
+        "survey_answer",
+        mean("csat_purchase"),
+        "score",
+        "higher",
+        "Satisfaction right after a purchase (CSAT, 0-100)",
+        "購入直後の満足度（CSAT、0〜100）",
+        "Satisfaction right after a purchase averaged {value} of 100 in the last {window};"
+        " customers who stay typically average {typical}",
+        "直近{window}の購入直後の満足度（100点満点）は平均{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S18",),
+        columns=("surveys.touchpoint",),
     ),
     Declared(
         "nps_last",
@@ -54,7 +130,46 @@ FEATURES = (
         "higher",
         "Latest recommendation score (0-100)",
         "直近の推奨度（0〜100）",
+        "The latest willingness to recommend was {value} of 100;"
+        " customers who stay typically give {typical}",
+        "直近の推奨度（100点満点）の回答は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S21", "S22"),
+    ),
+    Declared(
+        "nps_class_last",
+        "survey_answer",
+        last("nps_class"),
+        "score",
+        "higher",
+        "Latest NPS class (promoter 100, passive 0, detractor -100)",
+        "直近のNPS区分（推奨者100、中立者0、批判者−100）",
+        "The latest answer counts {value} towards the NPS (promoter 100, passive 0,"
+        " detractor −100); for customers who stay it is typically {typical}",
+        "直近の回答のNPSへの寄与は{value}です（推奨者100、中立者0、批判者−100。"
+        "継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S21",),
+    ),
+    Declared(
+        "nps_net_mean",
+        "survey_answer",
+        mean("nps_class"),
+        "score",
+        "higher",
+        "The customer's own NPS (-100 to 100)",
+        "このお客様のNPS（−100〜100）",
+        "Over the last {window} the customer's answers give an NPS of {value};"
+        " for customers who stay it is typically {typical}",
+        "直近{window}の回答によるこのお客様のNPSは{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S21",),
+        benchmark=Benchmark(
+            50,
+            None,
+            "An NPS of 50 or more is called very good",
+            "NPSは50以上で非常に良いとされる",
+        ),
     ),
     Declared(
         "ces_last",
@@ -64,7 +179,89 @@ FEATURES = (
         "higher",
         "Latest ease score (CES, 0-100, high = easy)",
         "直近の顧客努力指標（CES、0〜100、高いほど容易）",
+        "The latest ease score (CES) was {value} of 100; customers who stay typically"
+        " give {typical}",
+        "直近の手続きのしやすさ（CES、100点満点）の回答は{value}です"
+        "（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S23",),
+    ),
+    Declared(
+        "ces_mean",
+        "survey_answer",
+        mean("ces"),
+        "score",
+        "higher",
+        "Ease score (CES, 0-100, high = easy)",
+        "顧客努力指標（CES、0〜100、高いほど容易）",
+        "The ease score (CES) averaged {value} of 100 in the last {window};"
+        " customers who stay typically average {typical}",
+        "直近{window}の手続きのしやすさ（CES、100点満点）は平均{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S23",),
+    ),
+    Declared(
+        "trust_last",
+        "survey_answer",
+        last("trust"),
+        "score",
+        "higher",
+        "Latest trust score (0-100)",
+        "直近の信頼度（0〜100）",
+        "The latest answer about trust was {value} of 100; customers who stay typically"
+        " give {typical}",
+        "直近の信頼度（100点満点）の回答は{value}です（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S64",),
+    ),
+    Declared(
+        "trust_mean",
+        "survey_answer",
+        mean("trust"),
+        "score",
+        "higher",
+        "Trust score (0-100)",
+        "信頼度（0〜100）",
+        "Trust averaged {value} of 100 in the last {window}; customers who stay typically"
+        " average {typical}",
+        "直近{window}の信頼度（100点満点）は平均{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S64",),
+    ),
+    Declared(
+        "intent_last",
+        "survey_answer",
+        last("intent"),
+        "score",
+        "higher",
+        "Latest intention to buy again (0-100)",
+        "直近の再購入意向（0〜100）",
+        "The latest intention to buy again was {value} of 100; customers who stay typically"
+        " give {typical}",
+        "直近の再購入意向（100点満点）の回答は{value}です（継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S68",),
+    ),
+    Declared(
+        "intent_top_two_share",
+        "survey_answer",
+        share("intent_top_two", 0.6),
+        "share",
+        "higher",
+        "Answers that intend to buy again (top two of the scale)",
+        "再購入意向ありの回答の割合（上位2段階）",
+        "{value} of the customer's answers of the last {window} intend to buy again;"
+        " among customers who stay it is typically {typical}",
+        "直近{window}の回答のうち再購入の意向ありは{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S68",),
+        benchmark=Benchmark(
+            0.7,
+            None,
+            "About 70% are said to buy again after good service",
+            "良い対応の後は約70%が再購入するとされる",
+        ),
     ),
     Declared(
         "survey_answer_share",
@@ -74,7 +271,27 @@ FEATURES = (
         "higher",
         "Surveys answered",
         "アンケート回答率",
+        "The customer answered {value} of the surveys of the last {window};"
+        " customers who stay typically answer {typical}",
+        "直近{window}のアンケート回答率は{value}です（継続されるお客様の目安：{typical}）",
         windows="longest",
+        items=("S17", "S19"),
+    ),
+    Declared(
+        "survey_answer_incented_share",
+        "survey_due",
+        share("answered_incented", 0.45),
+        "share",
+        "higher",
+        "Surveys with an incentive answered",
+        "特典付きアンケートの回答率",
+        "The customer answered {value} of the surveys with an incentive in the last {window};"
+        " customers who stay typically answer {typical}",
+        "直近{window}の特典付きアンケートの回答率は{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S20",),
+        columns=("surveys.incented",),
     ),
     Declared(
         "survey_sent_count",
@@ -84,7 +301,133 @@ FEATURES = (
         None,
         "Surveys sent",
         "アンケート送付数",
+        "Surveys sent in the last {window} came to {value}; customers who stay typically"
+        " get {typical}",
+        "直近{window}のアンケート送付は{value}回です（継続されるお客様の目安：{typical}回）",
         windows="longest",
+        items=("S19",),
+    ),
+    Declared(
+        "survey_answer_count",
+        "survey_answer",
+        count(),
+        "count",
+        "higher",
+        "Survey answers",
+        "アンケート回答数",
+        "Survey answers in the last {window} came to {value}; customers who stay typically"
+        " give {typical}",
+        "直近{window}のアンケート回答は{value}回です（継続されるお客様の目安：{typical}回）",
+        windows="longest",
+        items=("S19",),
+    ),
+    Declared(
+        "survey_incented_share",
+        "survey_due",
+        share("incented", 0.2),
+        "share",
+        None,
+        "Surveys with an incentive",
+        "特典付きアンケートの割合",
+        "{value} of the surveys of the last {window} promised an incentive;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}のアンケートのうち特典付きは{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S20",),
+        columns=("surveys.incented",),
+    ),
+    Declared(
+        "survey_spoken_share",
+        "survey_due",
+        share("spoken", 0.1),
+        "share",
+        None,
+        "Surveys by phone or interview",
+        "電話・面談によるアンケートの割合",
+        "{value} of the surveys of the last {window} were held by phone or interview;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}のアンケートのうち電話・面談は{value}です（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S19", "S25"),
+        columns=("surveys.mode",),
+    ),
+    Declared(
+        "survey_paper_share",
+        "survey_due",
+        share("paper", 0.1),
+        "share",
+        None,
+        "Surveys on paper",
+        "紙のアンケートの割合",
+        "{value} of the surveys of the last {window} came on paper;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}のアンケートのうち紙によるものは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S19",),
+        columns=("surveys.mode",),
+    ),
+    Declared(
+        "survey_comment_count",
+        "survey_answer",
+        count("comment"),
+        "count",
+        None,
+        "Survey answers with a comment",
+        "コメント付きの回答数",
+        "Survey answers with a comment in the last {window} came to {value};"
+        " customers who stay typically write {typical}",
+        "直近{window}のコメント付きの回答は{value}件です（継続されるお客様の目安：{typical}件）",
+        windows="longest",
+        items=("S24",),
+        columns=("surveys.comment",),
+    ),
+    Declared(
+        "comment_tone_mean",
+        "survey_comment",
+        mean("polarity"),
+        "tone",
+        "higher",
+        "Mean tone of survey comments",
+        "アンケートの自由記述の感情（平均）",
+        "Survey comments of the last {window} have a mean tone of {value} (from −1 to 1);"
+        " for customers who stay it is typically {typical}",
+        "直近{window}のアンケートの自由記述の感情は平均{value}です（−1〜1。"
+        "継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S24",),
+        columns=("surveys.comment",),
+    ),
+    Declared(
+        "comment_tone_last",
+        "survey_comment",
+        last("polarity"),
+        "tone",
+        "higher",
+        "Tone of the latest survey comment",
+        "直近のアンケートの自由記述の感情",
+        "The latest survey comment has a tone of {value} (from −1 to 1);"
+        " for customers who stay it is typically {typical}",
+        "直近のアンケートの自由記述の感情は{value}です（−1〜1。継続されるお客様の目安：{typical}）",
+        windows="none",
+        items=("S24",),
+        columns=("surveys.comment",),
+    ),
+    Declared(
+        "negative_comment_share",
+        "survey_comment",
+        share("negative", 0.3),
+        "share",
+        "lower",
+        "Negative survey comments",
+        "否定的な自由記述の割合",
+        "{value} of the survey comments of the last {window} are negative;"
+        " for customers who stay it is typically {typical}",
+        "直近{window}のアンケートの自由記述のうち否定的なものは{value}です"
+        "（継続されるお客様の目安：{typical}）",
+        windows="longest",
+        items=("S24",),
+        columns=("surveys.comment",),
     ),
     Declared(
         "days_since_last_answer",
@@ -94,6 +437,9 @@ FEATURES = (
         None,
         "Days since the last survey answer",
         "最後のアンケート回答からの日数",
+        "The last survey answer came {value} ago; for customers who stay it is typically {typical}",
+        "最後のアンケート回答から{value}がたっています（継続されるお客様の目安：{typical}）",
         windows="none",
+        items=("S17", "S19"),
     ),
 )

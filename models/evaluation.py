@@ -30,9 +30,15 @@ METRICS = (
     "lift_top_decile",
     "calibration_slope",
     "calibration_intercept",
+    "lift_top_5_percent",
+    "lift_top_20_percent",
+    "calibration_in_the_large",
+    "brier_reliability",
+    "brier_resolution",
+    "brier_uncertainty",
 )
 ECE_BINS = 15
-TOP_SHARE = 0.1
+TOP_SHARES = np.array([0.05, 0.1, 0.2])
 Z_95 = 1.959963984540054
 
 _EPSILON = np.finfo(np.float64).eps
@@ -54,10 +60,16 @@ def point_metrics(y: ArrayLike, p: ArrayLike, weights: ArrayLike | None = None) 
       share the bin of their middle rank. A bin of one row has no v_b and none is subtracted.
       v_b takes rows as independent: where one customer's rows move together it is too small
       and the error is overstated.
-    - lift_top_decile: rate among the 10 % with the highest p over the overall rate, expected
-      over random orders of tied rows.
+    - lift_top_decile (and lift_top_5_percent, lift_top_20_percent): rate among the 10 % with the
+      highest p over the overall rate, expected over random orders of tied rows.
     - calibration_slope, calibration_intercept: b and a of logit P(y=1) = a + b logit(p), fitted
       together (Cox 1958); 1 and 0 when calibrated.
+    - calibration_in_the_large: a of logit P(y=1) = a + logit(p), the slope held at 1: how far
+      the probabilities are off on the whole, in log-odds; 0 when calibrated.
+    - brier_reliability, brier_resolution, brier_uncertainty: Brier = reliability - resolution +
+      uncertainty (Murphy 1973). Reliability is the ECE's square before it is cut at 0, so it
+      may come out slightly negative; uncertainty is r (1 - r) of the overall rate r; resolution
+      is what remains, and so holds the variance within bins too (Stephenson et al. 2008).
 
     Raises ValueError for unequal lengths, y other than 0/1 or p outside [0, 1].
     """
@@ -71,18 +83,26 @@ def point_metrics(y: ArrayLike, p: ArrayLike, weights: ArrayLike | None = None) 
     if not len(y_):
         return dict.fromkeys(METRICS, _NAN)
     ranking = _Ranking.of(y_, p_, np.arange(len(y_)))
-    auc, pr_auc, lift, squared_error = ranking.measure(w)
+    auc, pr_auc, lift_5, lift_10, lift_20, squared_error = ranking.measure(w)
     intercept, slope = _recalibration(y_, p_, w)
     total = w.sum()
+    brier = _dot(w, (p_ - y_) ** 2) / total
+    rate = _dot(w, y_) / total
     return {
         "auc": auc,
         "pr_auc": pr_auc,
-        "log_loss": float(w @ _log_loss(y_, p_) / total),
-        "brier": float(w @ (p_ - y_) ** 2 / total),
+        "log_loss": _dot(w, _log_loss(y_, p_)) / total,
+        "brier": brier,
         "ece": float(np.sqrt(max(squared_error, 0.0))),
-        "lift_top_decile": lift,
+        "lift_top_decile": lift_10,
         "calibration_slope": slope,
         "calibration_intercept": intercept,
+        "lift_top_5_percent": lift_5,
+        "lift_top_20_percent": lift_20,
+        "calibration_in_the_large": _level(y_, p_, w),
+        "brier_reliability": squared_error,
+        "brier_resolution": squared_error + rate * (1 - rate) - brier,
+        "brier_uncertainty": rate * (1 - rate),
     }
 
 
@@ -110,29 +130,74 @@ def bootstrap_metrics(
         _log_loss(y_, p_),
         (p_ - y_) ** 2,
         *_score_and_information(y_, p_, value["calibration_intercept"], value["calibration_slope"]),
+        *_score_and_information(y_, p_, value["calibration_in_the_large"], 1.0)[::2][:2],
     )
-    ranks = np.empty((resamples, 4))
+    ranks = np.empty((resamples, 6))
     totals = np.empty((resamples, sums.shape[1]))
     for r, counts in enumerate(resampled_counts(len(sums), resamples, seed)):
         ranks[r] = ranking.measure(counts)
-        totals[r] = counts @ sums
-    n, positives, log_loss, brier, score_0, score_1, info_00, info_01, info_11 = totals.T
+        totals[r] = weighted_sums(counts, sums)
+    n, positives, log_loss, brier, *recalibrated, level_score, level_info = totals.T
+    score_0, score_1, info_00, info_01, info_11 = recalibrated
+    one_class = (positives == 0) | (positives == n)
     determinant = info_00 * info_11 - info_01**2
-    determinant[(positives == 0) | (positives == n) | (determinant <= 0)] = np.nan
-    squared_error = ranks[:, 3] + (ranking.measure(np.ones(len(sums)))[3] - ranks[:, 3].mean())
+    determinant[one_class | (determinant <= 0)] = np.nan
+    level_info[one_class | (level_info <= 0)] = np.nan
+    squared_error = ranks[:, 5] + (value["brier_reliability"] - ranks[:, 5].mean())
+    uncertainty = positives / n * (1 - positives / n)
     draws = {
         "auc": ranks[:, 0],
         "pr_auc": ranks[:, 1],
         "log_loss": log_loss / n,
         "brier": brier / n,
         "ece": np.sqrt(np.maximum(squared_error, 0.0)),
-        "lift_top_decile": ranks[:, 2],
+        "lift_top_decile": ranks[:, 3],
+        "lift_top_5_percent": ranks[:, 2],
+        "lift_top_20_percent": ranks[:, 4],
+        "calibration_in_the_large": value["calibration_in_the_large"] + level_score / level_info,
+        "brier_reliability": squared_error,
+        "brier_resolution": squared_error + uncertainty - brier / n,
+        "brier_uncertainty": uncertainty,
         "calibration_slope": value["calibration_slope"]
         + (info_00 * score_1 - info_01 * score_0) / determinant,
         "calibration_intercept": value["calibration_intercept"]
         + (info_11 * score_0 - info_01 * score_1) / determinant,
     }
     return {name: _interval(value[name], draws[name]) for name in METRICS}
+
+
+def chance_ece(y: ArrayLike, p: ArrayLike, *, simulations: int = 200, seed: int = 0) -> float:
+    """The 95 % quantile of the ECE if every p were exactly right: outcomes drawn from p.
+
+    An ECE below it cannot be told from perfect calibration. Rows are drawn independently, so
+    where one customer's outcomes move together it is a little too low. NaN without rows.
+    """
+    y_, p_ = _checked(y, p)
+    if not len(y_):
+        return _NAN
+    order = np.argsort(p_, kind="stable")
+    p_ = p_[order]
+    ones = np.ones(len(p_))
+    generator = np.random.default_rng(seed)
+    ranking = _Ranking.of(y_[order], p_, np.arange(len(p_)))
+    found = np.empty(simulations)
+    for i in range(simulations):
+        drawn = generator.random(len(p_)) < ranking.p
+        found[i] = ranking._replace(y=drawn).measure(ones)[5]
+    return float(np.sqrt(np.quantile(np.maximum(found, 0.0), 0.95)))
+
+
+def spiegelhalter_z(y: ArrayLike, p: ArrayLike) -> float:
+    """Spiegelhalter's z: standard normal when every p is right and rows are independent.
+
+    sum((y - p)(1 - 2p)) / sqrt(sum((1 - 2p)^2 p (1 - p))). NaN when all p are 0, 0.5 or 1.
+    Source: Spiegelhalter 1986.
+    """
+    y_, p_ = _checked(y, p)
+    order = np.lexsort((y_, p_))
+    y_, p_ = y_[order], p_[order]
+    variance = float(((1 - 2 * p_) ** 2 * p_ * (1 - p_)).sum())
+    return float(((y_ - p_) * (1 - 2 * p_)).sum() / np.sqrt(variance)) if variance > 0 else _NAN
 
 
 def paired_gain(
@@ -160,7 +225,7 @@ def paired_gain(
     sums = _cluster_sums(codes, np.ones(len(y_)), _log_loss(y_, baseline) - _log_loss(y_, model))
 
     def gain(counts: np.ndarray) -> tuple[float, float]:
-        n, loss = counts @ sums
+        n, loss = weighted_sums(counts, sums)
         better, worse = (ranking.measure(counts)[0] for ranking in rankings)
         return float(loss / n), better - worse
 
@@ -284,7 +349,7 @@ def clustered_standard_error(values: ArrayLike, clusters: ArrayLike) -> float:
     if count < 2:
         return _NAN
     residuals = np.bincount(codes, weights=x - x.mean())
-    return float(np.sqrt(count / (count - 1) * (residuals @ residuals)) / len(x))
+    return float(np.sqrt(count / (count - 1) * _dot(residuals, residuals)) / len(x))
 
 
 def cluster_codes(customers: ArrayLike) -> np.ndarray:
@@ -311,6 +376,24 @@ def resampled_counts(clusters: int, resamples: int, seed: int) -> Iterator[np.nd
         yield np.bincount(drawn, minlength=clusters).astype(np.float64)
 
 
+@njit(cache=True)
+def weighted_sums(weights: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Sum of `weights` [rows] times each column of `columns` [rows x columns], in row order.
+
+    A matrix product would round according to the number of threads the machine has.
+    """
+    total = np.zeros(columns.shape[1])
+    for i in range(len(weights)):
+        if weights[i] != 0.0:
+            for k in range(columns.shape[1]):
+                total[k] += weights[i] * columns[i, k]
+    return total
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a * b).sum())
+
+
 class _Ranking(NamedTuple):
     """Rows from the highest p down, ready to be measured under many weightings of clusters."""
 
@@ -329,13 +412,13 @@ class _Ranking(NamedTuple):
         size = np.bincount(cluster).astype(np.float64)
         return cls(np.ascontiguousarray(y[::-1]) == 1, p, cluster, ends_tie, size)
 
-    def measure(self, weights: np.ndarray) -> tuple[float, float, float, float]:
-        """AUC, average precision, lift of the top decile and squared ECE.
+    def measure(self, weights: np.ndarray) -> tuple[float, float, float, float, float, float]:
+        """AUC, average precision, lift of the top 5, 10 and 20 %, and squared ECE.
 
         `weights` [clusters] float64 count every row of a cluster that often.
         """
         return _measure(
-            self.y, self.p, self.cluster, self.ends_tie, weights, float(weights @ self.cluster_size)
+            self.y, self.p, self.cluster, self.ends_tie, weights, _dot(weights, self.cluster_size)
         )
 
 
@@ -347,10 +430,11 @@ def _measure(
     ends_tie: np.ndarray,
     weights: np.ndarray,
     total: float,
-) -> tuple[float, float, float, float]:
-    cutoff = total * TOP_SHARE
+) -> tuple[float, float, float, float, float, float]:
+    cutoffs = total * TOP_SHARES
+    found = np.zeros(len(cutoffs))
     above = positives_above = 0.0
-    pairs = precision = found = squared_error = 0.0
+    pairs = precision = squared_error = 0.0
     tie = tie_positives = tie_squares = 0.0
     current = -1
     in_bin = bin_positives = bin_predicted = bin_squares = 0.0
@@ -365,8 +449,9 @@ def _measure(
         pairs += (tie - tie_positives) * (positives_above + 0.5 * tie_positives)
         if tie_positives > 0.0:
             precision += tie_positives * (positives_above + tie_positives) / (above + tie)
-            if above < cutoff:
-                found += tie_positives * min(1.0, (cutoff - above) / tie)
+            for k in range(len(cutoffs)):
+                if above < cutoffs[k]:
+                    found[k] += tie_positives * min(1.0, (cutoffs[k] - above) / tie)
         middle_rank = total - above - 0.5 * tie
         index = min(max(int(middle_rank * ECE_BINS / total), 0), ECE_BINS - 1)
         if index != current:
@@ -382,11 +467,12 @@ def _measure(
         tie = tie_positives = tie_squares = 0.0
     squared_error += _bin_error(in_bin, bin_positives, bin_predicted, bin_squares)
     if positives_above == 0.0:
-        return np.nan, np.nan, np.nan, squared_error / total
+        return np.nan, np.nan, np.nan, np.nan, np.nan, squared_error / total
     negatives = above - positives_above
     auc = pairs / (positives_above * negatives) if negatives > 0.0 else np.nan
-    lift = (found / cutoff) / (positives_above / total)
-    return auc, precision / positives_above, lift, squared_error / total
+    lift = (found / cutoffs) / (positives_above / total)
+    average = precision / positives_above
+    return auc, average, lift[0], lift[1], lift[2], squared_error / total
 
 
 @njit(cache=True)
@@ -467,6 +553,24 @@ def _score_and_information(
     return residual, residual * x, variance, variance * x, variance * x * x
 
 
+def _level(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    """Maximum-likelihood a of logit P(y=1) = a + logit(p), by Newton; NaN with one class."""
+    if y.min() == y.max():
+        return _NAN
+    x = _logit(p)
+    # The score falls monotonically in a, so bracketing steps of at most 2 always arrive.
+    level = 0.0
+    for _ in range(200):
+        fitted = expit(level + x)
+        information = _dot(w, fitted * (1 - fitted))
+        step = _dot(w, y - fitted) / max(information, _EPSILON)
+        step = min(max(step, -2.0), 2.0)
+        level += step
+        if abs(step) <= 1e-10 * (1 + abs(level)):
+            return level
+    return _NAN
+
+
 def _recalibration(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> tuple[float, float]:
     """Maximum-likelihood (a, b) of logit P(y=1) = a + b logit(p), by Newton with halved steps.
 
@@ -478,13 +582,13 @@ def _recalibration(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> tuple[float, 
 
     def loss(theta: np.ndarray) -> float:
         eta = theta[0] + theta[1] * x
-        return float(w @ (np.logaddexp(0.0, eta) - y * eta))
+        return _dot(w, np.logaddexp(0.0, eta) - y * eta)
 
     theta = np.array([0.0, 1.0])
     current = loss(theta)
     for _ in range(50):
         rows = _score_and_information(y, p, theta[0], theta[1])
-        score_0, score_1, info_00, info_01, info_11 = (float(w @ row) for row in rows)
+        score_0, score_1, info_00, info_01, info_11 = (_dot(w, row) for row in rows)
         determinant = info_00 * info_11 - info_01**2
         if determinant <= 1e-12 * info_00 * info_11:
             return _NAN, _NAN

@@ -9,6 +9,7 @@ Origins expand: an origin trains on everything before, unless `max_train` says o
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ import pandas as pd
 
 DAY = pd.Timedelta(days=1)
 DAYS_PER_MONTH = 30.4375
+MIN_EVENTS = 50
+"""A model needs this many customers with either outcome in training; fewer teach nothing."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,35 @@ class Origin:
     calibration: tuple[pd.Timestamp, ...]
     train: tuple[pd.Timestamp, ...]
 
-    def rows(self, as_of: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Positions of the training, calibration and test rows in a column of as-of dates."""
+    def rows(self, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions of the training, calibration and test rows (column as_of) in a frame."""
         parts = (self.train, self.calibration, (self.test,))
-        train, calibration, test = (np.flatnonzero(as_of.isin(part)) for part in parts)
+        train, calibration, test = (np.flatnonzero(rows["as_of"].isin(part)) for part in parts)
         return train, calibration, test
+
+
+@dataclass(frozen=True)
+class CustomerOrigin(Origin):
+    """Three disjoint sets of customers on one date: all that a snapshot without times allows.
+
+    60 % of the customers train, 20 % calibrate and 20 % test, by a hash of their id. `is_final`
+    trains on the tested ones too: for the model that is used, once it has been tested.
+    """
+
+    is_final: bool = False
+
+    def rows(self, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions of the training, calibration and test rows (column customer_id) in a frame."""
+        digests = (hashlib.sha256(str(customer).encode()) for customer in rows["customer_id"])
+        part = np.array([int.from_bytes(digest.digest()[:4]) % 5 for digest in digests])
+        tested = part == 4
+        train = (part < 3) | (tested & self.is_final)
+        return np.flatnonzero(train), np.flatnonzero(part == 3), np.flatnonzero(tested)
+
+
+def customer_origins(at: pd.Timestamp) -> tuple[tuple[Origin, ...], Origin]:
+    """The test origin and the production origin of a snapshot taken at `at`."""
+    return (CustomerOrigin(at, (at,), (at,)),), CustomerOrigin(at, (at,), (at,), is_final=True)
 
 
 def label_end(as_of: pd.Timestamp, label_days: int) -> pd.Timestamp:

@@ -68,7 +68,7 @@ def folds_of(
     """Encode each fold once, with an encoder learned on its own training rows."""
     folds = []
     for origin in origins:
-        train, _, test = origin.rows(frame["as_of"])
+        train, _, test = origin.rows(frame)
         encoder, matrix, _ = Encoder.fit(frame, features, categories, train)
         folds.append(
             Fold(

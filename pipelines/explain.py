@@ -22,6 +22,8 @@ def main(task: str) -> None:
         wanted = load.catalog(settings)
         tests = train.origins(task, settings)[0]
         rows = load.feature_rows(task, [origin.test for origin in tests])
+        tested = [origin.rows(rows)[2] for origin in tests]
+        rows = rows.iloc[np.sort(np.concatenate(tested))].reset_index(drop=True)
         rng = np.random.default_rng(settings.explain.seed)
         chosen = np.sort(
             rng.choice(len(rows), min(settings.explain.rows, len(rows)), replace=False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import tempfile
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,13 +17,14 @@ import pyarrow.parquet as pq
 
 from data import source
 from data.errors import InputError
-from features import polarity
 from features.catalog import Feature
+from features.facts import added_up, product_months
 from features.labels import (
     ELIGIBLE,
     GAP_EXIT,
     IMMATURE,
     LABELLED,
+    SNAPSHOT,
     TASKS,
     Outcome,
     as_of_dates,
@@ -30,34 +32,49 @@ from features.labels import (
     inactivity_days,
 )
 from features.table import bucket_table
-from pipelines import load, params, paths, stage
+from features.tone import WRITTEN
+from pipelines import engine, load, params, paths, stage
+from pipelines.engine import Engine
 from pipelines.params import Params
+from pipelines.store import Store
 
 
-def main() -> None:
-    """Write artifacts/features: one Parquet file per bucket and summary.json."""
+def main(chosen: Engine | None = None, location: str | None = None) -> None:
+    """Write features/: one Parquet file per bucket, then summary.json.
+
+    `chosen` is what works on the buckets, `location` the folder or address of another store than
+    artifacts/. There a run is complete when its summary is.
+    """
     settings = params.load()
-    plan = make_plan(settings, source.load(settings.source.name), stage.read_json(paths.CONTRACT))
+    store = Store(location or str(paths.ARTIFACTS))
+    plan = make_plan(settings, source.load(settings.source.name), store)
     buckets = settings.source.buckets
     stage.say(
         f"featurize: {len(plan['wanted'])} features x {len(plan['as_ofs'])} as-of dates,"
         f" {buckets} buckets"
     )
-    with stage.fresh_folder(paths.FEATURES) as folder:
+    with ExitStack() as stack:
+        if location is None:
+            folder = stack.enter_context(stage.fresh_folder(paths.FEATURES))
+            to = Store(str(folder))
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            to = Store(f"{location.rstrip('/')}/features")
+        work = partial(_one_bucket, plan=plan, store=store, to=to)
         results = []
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(stage.workers(), buckets), mp_context=spawn) as pool:
-            tasks = [pool.submit(_one_bucket, folder, bucket, plan) for bucket in range(buckets)]
-            for done, task in enumerate(as_completed(tasks), start=1):
-                results.append(task.result())
-                stage.say(f"featurize: bucket {done} of {buckets}")
+        for result in engine.each_bucket(work, buckets, chosen):
+            results.append(result)
+            stage.say(f"featurize: bucket {len(results)} of {buckets}")
         stage.write_json(folder / "summary.json", _summary(plan, results))
+        if location is not None:
+            to.put(folder / "summary.json", "summary.json")
 
 
 def rows_at(settings: Params, day: date) -> pd.DataFrame:
     """Feature rows on one date that is not among the as-of dates, computed from the tables."""
     chosen = source.load(settings.source.name)
-    plan = make_plan(settings, chosen, stage.read_json(paths.CONTRACT))
+    store = Store(str(paths.ARTIFACTS))
+    plan = make_plan(settings, chosen, store)
     at = _midnight(day, chosen.timezone)
     if not plan["as_ofs"][0] <= at <= plan["observed_until"]:
         raise InputError(
@@ -66,14 +83,15 @@ def rows_at(settings: Params, day: date) -> pd.DataFrame:
         )
     parts = []
     for bucket in range(settings.source.buckets):
-        parts.append(_bucket(bucket, plan | {"as_ofs": [at]})[0])
+        parts.append(_bucket(bucket, plan | {"as_ofs": [at]}, store)[0])
         stage.say(f"features as of {day}: bucket {bucket + 1} of {settings.source.buckets}")
     rows = pd.concat(parts, ignore_index=True)
     return rows.sort_values("customer_id", kind="stable").reset_index(drop=True)
 
 
-def make_plan(settings: Params, chosen: source.Source, contract: dict[str, Any]) -> dict[str, Any]:
+def make_plan(settings: Params, chosen: source.Source, store: Store) -> dict[str, Any]:
     """Everything a bucket needs to know: dates, features, outcomes; the same for every bucket."""
+    contract = store.read_json("contract.json")
     zone = chosen.timezone
     present = list(contract["tables"])
     observed_until = _midnight(date.fromisoformat(contract["observed_until"]), zone)
@@ -98,9 +116,18 @@ def make_plan(settings: Params, chosen: source.Source, contract: dict[str, Any])
     return {
         "as_ofs": as_ofs,
         "time_zone": zone,
+        "calendar": chosen.calendar,
+        "products": _products(settings, store, zone) if "tickets" in present else None,
         "observed_until": observed_until,
         "wanted": load.supported_features(settings, contract),
-        "outcomes": _outcomes(settings, present, as_ofs, lag),
+        "outcomes": (SNAPSHOT,)
+        if chosen.snapshot
+        else outcomes(settings, present, as_ofs, lag, store),
+        "folders": [f"tables/{table}" for table in present],
+        # Which backend scored the texts; None where there are none.
+        "tone": store.read_json("tone/summary.json")["backend"]
+        if any(table in WRITTEN for table in present)
+        else None,
         "live_from": {
             name: _time(table["first_known_at"])
             for name, table in contract["tables"].items()
@@ -109,9 +136,19 @@ def make_plan(settings: Params, chosen: source.Source, contract: dict[str, Any])
     }
 
 
-def _outcomes(
-    settings: Params, present: list[str], as_ofs: list[datetime], lag: int
+def _products(settings: Params, store: Store, zone: str) -> pd.DataFrame:
+    parts = []
+    for bucket in range(settings.source.buckets):
+        with store.bucket(["tables/tickets"], bucket) as folder:
+            path = folder / "tables" / "tickets" / f"bucket={bucket:03d}.parquet"
+            parts.append(product_months(path, zone))
+    return added_up(parts)
+
+
+def outcomes(
+    settings: Params, present: list[str], as_ofs: list[datetime], lag: int, store: Store
 ) -> tuple[Outcome, ...]:
+    """What the tables that are `present` allow to predict, and over which spans."""
     gap = settings.labels.gap_days
     out = []
     definition = churn_definition(present)
@@ -119,8 +156,8 @@ def _outcomes(
         horizon = settings.labels.churn_horizon_days
         if definition == "inactivity":
             # Frozen at the middle as-of date, before any date on which a model is tested.
-            horizon = settings.labels.inactivity_days or inactivity_days(
-                paths.TABLES, as_ofs[len(as_ofs) // 2]
+            horizon = settings.labels.inactivity_days or _inactivity_days(
+                store, as_ofs[len(as_ofs) // 2]
             )
         out.append(Outcome("churn", definition, gap, horizon, lag))
     if "orders" in present:
@@ -129,22 +166,39 @@ def _outcomes(
     return tuple(out)
 
 
-def _bucket(bucket: int, plan: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return bucket_table(
-        paths.TABLES,
-        bucket,
-        as_ofs=plan["as_ofs"],
-        observed_until=plan["observed_until"],
-        time_zone=plan["time_zone"],
-        wanted=plan["wanted"],
-        outcomes=plan["outcomes"],
-        live_from=plan["live_from"],
-    )
+def _inactivity_days(store: Store, at: datetime) -> int:
+    if store.is_remote:
+        raise InputError(
+            "labels.inactivity_days is null, and the tables are not on this machine to find it;"
+            " set it in params.yaml (90 is METHODS' middle)"
+        )
+    return inactivity_days(Path(store.location) / "tables", at)
 
 
-def _one_bucket(folder: Path, bucket: int, plan: dict[str, Any]) -> dict[str, Any]:
-    table, counts = _bucket(bucket, plan)
-    write_table(folder / f"bucket={bucket:03d}.parquet", table, plan["wanted"], plan["outcomes"])
+def _bucket(bucket: int, plan: dict[str, Any], store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
+    folders = [*plan["folders"], *(["tone"] if plan["tone"] else [])]
+    with store.bucket(folders, bucket) as folder:
+        return bucket_table(
+            folder / "tables",
+            bucket,
+            as_ofs=plan["as_ofs"],
+            observed_until=plan["observed_until"],
+            time_zone=plan["time_zone"],
+            calendar=plan["calendar"],
+            products=plan["products"],
+            wanted=plan["wanted"],
+            outcomes=plan["outcomes"],
+            live_from=plan["live_from"],
+            scores=folder / "tone" / f"bucket={bucket:03d}.parquet" if plan["tone"] else None,
+        )
+
+
+def _one_bucket(bucket: int, plan: dict[str, Any], store: Store, to: Store) -> dict[str, Any]:
+    table, counts = _bucket(bucket, plan, store)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"bucket={bucket:03d}.parquet"
+        write_table(path, table, plan["wanted"], plan["outcomes"])
+        to.put(path, path.name)
     return {
         "bucket": bucket,
         "rows": len(table),
@@ -181,7 +235,7 @@ def _summary(plan: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, A
         "feature_names": [feature.name for feature in plan["wanted"]],
         "observed_until": _day(plan["observed_until"]),
         "time_zone": plan["time_zone"],
-        "polarity": {"name": polarity.NAME, "version": polarity.VERSION},
+        "polarity": plan["tone"],
         "tasks": {
             task: _task_summary(by_task[task], counts[counts["task"] == task], plan["as_ofs"])
             if task in by_task

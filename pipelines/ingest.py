@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def main() -> None:
                 months=settings.world.months,
                 seed=settings.world.seed,
                 world=settings.world.name,
+                workers=stage.workers(),
                 progress=stage.say,
             )
         accounting = ingest.ingest(
@@ -35,5 +37,8 @@ def main() -> None:
             paths.QUARANTINE,
             buckets=settings.source.buckets,
             progress=stage.say,
+            memory=os.environ.get("RETENTION_MEMORY") or ingest.MEMORY,
         )
+    for warning in accounting["warnings"]:
+        stage.say(f"look at {warning['table']}: {warning['message']}")
     stage.write_json(paths.CONTRACT, accounting)

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow.dataset as ds
 
+from data import source
 from data.errors import InputError
+from features.attributes import attribute_features
 from features.catalog import Feature, features
 from features.labels import ELIGIBLE
 from pipelines import paths, stage
@@ -39,7 +41,11 @@ def supported_features(settings: Params, contract: dict[str, Any]) -> tuple[Feat
         for name, table in contract["tables"].items()
         for column in table["absent_columns"]
     ]
-    return features(settings.features.windows, contract["tables"], absent)
+    chosen = source.load(settings.source.name)
+    own = attribute_features(chosen)
+    if chosen.snapshot:
+        return own
+    return (*features(settings.features.windows, contract["tables"], absent), *own)
 
 
 def as_of_times(days: Sequence[str], time_zone: str) -> list[pd.Timestamp]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from data.errors import InputError
 from features.labels import TASKS
@@ -40,6 +40,17 @@ class WorldParams(_Section):
     name: str
 
 
+class ToneParams(_Section):
+    backend: Literal["lexicon", "transformer"]
+    model_dir: Path | None
+
+    @model_validator(mode="after")
+    def _has_a_model(self) -> ToneParams:
+        if (self.backend == "transformer") != (self.model_dir is not None):
+            raise ValueError("backend transformer needs a model_dir, and lexicon has none")
+        return self
+
+
 class FeatureParams(_Section):
     windows: tuple[int, ...]
 
@@ -58,6 +69,16 @@ class LabelParams(_Section):
     # A grace period and an early cancellation are seven days long, and must be over.
     lag_days: int = Field(ge=7)
     inactivity_days: int | None = Field(ge=1)
+
+
+class AuditParams(_Section):
+    customers: int = Field(ge=60)
+    as_of_dates: int = Field(ge=1)
+    rows: int = Field(ge=100)
+    max_feature_auc: float = Field(gt=0.5, le=1)
+    max_missing_auc: float = Field(gt=0.5, le=1)
+    max_one_sided_share: float = Field(gt=0.5, le=1)
+    seed: int
 
 
 class BoosterParams(_Section):
@@ -83,6 +104,24 @@ class EvaluateParams(_Section):
     seed: int
 
 
+class CostParams(_Section):
+    """What keeping a customer is worth and costs, in the source's currency (METHODS D, EMPC).
+
+    The share of contacted leavers who accept the offer is Beta(accept_alpha, accept_beta).
+    """
+
+    customer_value: float = Field(gt=0)
+    offer_cost: float = Field(ge=0)
+    contact_cost: float = Field(ge=0)
+    accept_alpha: float = Field(gt=0)
+    accept_beta: float = Field(gt=0)
+
+
+class ValueParams(_Section):
+    churn: CostParams
+    repeat_purchase: CostParams
+
+
 class ExplainParams(_Section):
     rows: int = Field(ge=100)
     resamples: int = Field(ge=50)
@@ -105,10 +144,13 @@ class Params(_Section):
 
     source: SourceParams
     world: WorldParams
+    tone: ToneParams
     features: FeatureParams
     labels: LabelParams
+    audit: AuditParams
     train: TrainParams
     evaluate: EvaluateParams
+    value: ValueParams
     explain: ExplainParams
     score: ScoreParams
     report: ReportParams

@@ -83,6 +83,8 @@ def _rows(
     """Feature rows of everyone eligible at the as-of date."""
     if day in summary["as_of"]:
         rows = load.feature_rows(task, [at])
+        if summary["tasks"][task]["definition"] == "snapshot":
+            rows = rows[rows[task] != 1].reset_index(drop=True)
     else:
         rows = featurize.rows_at(settings, datetime.fromisoformat(day).date())
         rows = rows[rows[f"{task}_status"].isin(ELIGIBLE)].reset_index(drop=True)
@@ -108,18 +110,18 @@ def ranked_list(
     risk = probability if churn else 1 - probability
     values, base = model.contributions(rows)
     explanation.check_additivity(values, base, model.log_odds(rows))
+    typical = _typical(task, model, settings)
     why = explanation.reasons(
         values,
         model.features,
         wanted,
         towards=1 if churn else -1,
         top=settings.score.reasons,
-        present=rows[list(model.features)].notna().to_numpy(),
+        present=_tells_apart(rows[list(model.features)], typical),
     )
     record = model.record
     base_rate = record["positives"]["calibration"] / record["rows"]["calibration"]
     customers = rows["customer_id"].to_numpy()
-    typical = _typical(task, model, settings)
     ranked = pd.DataFrame(
         {
             "rank": policy.rank(risk, customers),
@@ -142,6 +144,22 @@ def ranked_list(
     no_play: Any = None
     ranked["play"] = policy.next_steps(why, len(rows), {f: f for f in FAMILIES}, no_play=no_play)
     return ranked.sort_values("rank").reset_index(drop=True)
+
+
+def _tells_apart(frame: pd.DataFrame, typical: Mapping[str, Any]) -> np.ndarray:
+    """Where a value can be a reason [rows x features]: it is known, reads unlike the typical one,
+    and is not the same for everybody, as the season is."""
+    out = np.zeros(frame.shape, dtype=bool)
+    for i, name in enumerate(frame.columns):
+        column, usual = frame[name], typical[name]
+        if column.nunique() < 2:
+            continue
+        out[:, i] = column.notna()
+        if isinstance(usual, str):
+            out[:, i] &= (column != usual).to_numpy(dtype=bool, na_value=False)
+        elif usual is not None:
+            out[:, i] &= ~np.isclose(column.to_numpy(dtype=float), usual, rtol=0.005, atol=1e-6)
+    return out
 
 
 def _typical(task: str, model: RetentionModel, settings: Params) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """A folder of tables and results that lies here or on object storage.
 
 The layout is that of artifacts/: `contract.json`, `tables/<table>/bucket=NNN.parquet`,
-`features/bucket=NNN.parquet`. Object storage is reached through Arrow's file systems, so whatever
-Arrow can open (`s3://`, `gs://`, `abfs://`, `hdfs://`) works, with that system's usual credentials.
+`tone/bucket=NNN.parquet`, `features/bucket=NNN.parquet`. Object storage is reached through Arrow's
+file systems, so whatever Arrow can open (`s3://`, `gs://`, `abfs://`, `hdfs://`) works, with that
+system's usual credentials.
 """
 
 from __future__ import annotations
@@ -39,36 +40,37 @@ class Store:
                 return json.loads(stream.read())
         except FileNotFoundError as error:
             raise InputError(
-                f"{self.location}/{name} does not exist; copy artifacts/contract.json and"
-                " artifacts/tables there (see docs/spark.md)"
+                f"{self.location}/{name} does not exist; copy artifacts/contract.json,"
+                " artifacts/tables and artifacts/tone there (see docs/spark.md)"
             ) from error
 
     @contextmanager
-    def tables(self, names: Sequence[str], bucket: int) -> Iterator[Path]:
-        """A local folder of tables that holds at least this bucket of the tables named.
+    def bucket(self, folders: Sequence[str], bucket: int) -> Iterator[Path]:
+        """A local folder of the same layout with at least this bucket of the folders named.
 
-        Remote ones are copied to a temporary folder, one bucket's worth, and removed afterwards.
+        Remote ones, such as `tables/orders`, are copied to a temporary folder, one bucket's worth,
+        and removed afterwards.
         """
         if not self.is_remote:
-            yield Path(self.location) / "tables"
+            yield Path(self.location)
             return
         files, root = self._opened()
         with tempfile.TemporaryDirectory(prefix="retention-bucket-") as copied:
-            for name in names:
-                part = f"{name}/bucket={bucket:03d}.parquet"
+            for folder in folders:
+                part = f"{folder}/bucket={bucket:03d}.parquet"
                 target = Path(copied) / part
-                target.parent.mkdir()
+                target.parent.mkdir(parents=True)
                 try:
                     fs.copy_files(
-                        f"{root}/tables/{part}",
+                        f"{root}/{part}",
                         str(target),
                         source_filesystem=files,
                         destination_filesystem=fs.LocalFileSystem(),
                     )
                 except FileNotFoundError as error:
                     raise InputError(
-                        f"{self.location}/tables/{part} does not exist; copy the whole of"
-                        " artifacts/tables there"
+                        f"{self.location}/{part} does not exist; copy the whole of"
+                        f" artifacts/{folder} there"
                     ) from error
             yield Path(copied)
 

@@ -15,12 +15,16 @@ import pandas as pd
 
 from features.labels import LABELLED
 from models.estimator import RetentionModel
-from models.splits import Origin, production_origin, test_origins, why_no_origin
+from models.splits import (
+    MIN_EVENTS,
+    Origin,
+    customer_origins,
+    production_origin,
+    test_origins,
+    why_no_origin,
+)
 from pipelines import load, params, paths, stage, tracking
 from pipelines.params import Params
-
-MIN_EVENTS = 50
-"""A task needs this many customers with either outcome in training; fewer teach nothing."""
 
 
 def main(task: str) -> None:
@@ -44,6 +48,8 @@ def origins(task: str, settings: Params) -> tuple[tuple[Origin, ...], Origin | N
     if info["skipped"]:
         return (), None, info["skipped"]
     dates = load.as_of_times(summary["as_of"], summary["time_zone"])
+    if info["definition"] == "snapshot":
+        return *customer_origins(dates[-1]), None
     observed_until = load.as_of_times([summary["observed_until"]], summary["time_zone"])[0]
     span = {
         "label_days": info["gap_days"] + info["horizon_days"] + info["lag_days"],
@@ -73,7 +79,7 @@ def _train(task: str, settings: Params, out: Path) -> dict[str, str] | None:
     wanted = load.catalog(settings)
     jobs = {}
     for origin in (*tests, production):
-        train, calibration, _ = origin.rows(rows["as_of"])
+        train, calibration, _ = origin.rows(rows)
         reason = _too_few(rows[task].to_numpy(), train, calibration)
         if reason is not None:
             return reason
@@ -82,17 +88,17 @@ def _train(task: str, settings: Params, out: Path) -> dict[str, str] | None:
     stage.say(f"train {task}: {len(jobs)} models, {len(rows):,} labelled rows")
     # LightGBM works outside the interpreter's lock: an origin per thread, each on one core.
     with ThreadPoolExecutor(stage.workers()) as pool:
-        fits = {
-            pool.submit(_fit, task, settings, rows, wanted, *job): name
-            for name, job in jobs.items()
+        jobs_of = {
+            pool.submit(fit, task, settings, rows, wanted, *job): name for name, job in jobs.items()
         }
-        for fit in as_completed(fits):
-            fit.result().save(out / fits[fit])
-            stage.say(f"train {task}: {fits[fit]}, {len(jobs[fits[fit]][1]):,} rows")
+        for done in as_completed(jobs_of):
+            name = jobs_of[done]
+            done.result().save(out / name)
+            stage.say(f"train {task}: {name}, {len(jobs[name][1]):,} rows")
     return None
 
 
-def _fit(
+def fit(
     task: str,
     settings: Params,
     rows: pd.DataFrame,
@@ -101,6 +107,7 @@ def _fit(
     train: np.ndarray,
     calibration: np.ndarray,
 ) -> RetentionModel:
+    """The task's model of one origin, on `train` and `calibration` positions of `rows`."""
     zone = load.summary()["time_zone"]
     booster = getattr(settings.train, task)
 

@@ -133,7 +133,8 @@ def _numeric(dependence: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
         name in catalog.features and catalog.features[name].unit != "category"
         for name in dependence["feature"]
     ]
-    rows = dependence[has_order]
+    # An empty list would choose no columns instead of no rows.
+    rows = dependence[pd.Series(has_order, index=dependence.index, dtype=bool)]
     return rows.assign(value=pd.to_numeric(rows["value"]))
 
 
@@ -181,13 +182,16 @@ def _findings(tasks: Mapping[str, Facts]) -> list[Facts]:
         if facts["skipped"]:
             wrong.append({"kind": "skipped", "task": task, "grade": "d"})
             continue
+        is_snapshot = facts["event"] == "churn_snapshot"
+        if is_snapshot:
+            wrong.append({"kind": "snapshot", "task": task, "grade": "d"})
         verdict = facts["verdict"]
         if verdict == "better":
             quality.append({"kind": "found", "task": task, "grade": "measured"})
         else:
             grade = "d" if verdict == "no_signal" else "measured"
             wrong.append({"kind": verdict, "task": task, "grade": grade})
-        if verdict != "no_signal" and facts["explained"]:
+        if verdict != "no_signal" and facts["explained"] and not is_snapshot:
             contrast = facts["explained"]["contrast"]
             factors.append(
                 {"kind": "factor" if contrast else "no_factor", "task": task}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -90,6 +90,17 @@ def reason_sentence(
     return sentence if feature.lever else w.get("list.context_reason").format(sentence=sentence)
 
 
+def reads_alike(
+    feature: Feature, value: object, typical: object, language: str, currency: str = "JPY"
+) -> bool:
+    """Whether a value and the typical one look the same once they are written out."""
+    if is_missing(value) or is_missing(typical):
+        return False
+    w = Wording(language)
+    shown, usual = (w.with_unit(x, feature.unit, currency) for x in (value, typical))
+    return shown == usual
+
+
 def spreadsheet_safe(cell: object) -> object:
     """Text that would be read as a formula gets a leading apostrophe; all else is unchanged."""
     if isinstance(cell, str) and cell.startswith(FORMULA_STARTS):
@@ -130,14 +141,17 @@ class _Rows:
         return len(self.frame)
 
     def __iter__(self) -> Iterator[list[object]]:
-        cells = [self._cells(name) for name in self.names]
+        told = iter(tee(map(self._told, self.frame["reasons"]), REASONS))
+        cells = [
+            self._place(next(told), int(name.removeprefix("reason_")) - 1)
+            if name.startswith("reason_")
+            else self._cells(name)
+            for name in self.names
+        ]
         return (list(row) for row in zip(*cells, strict=True))
 
     def _cells(self, name: str) -> Iterator[object]:
         show = self._shows().get(name)
-        if name.startswith("reason_"):
-            place = int(name.removeprefix("reason_")) - 1
-            return (self._reason(reasons, place) for reasons in self.frame["reasons"])
         values = self.frame[name].tolist()
         return (show(value) for value in values) if show else iter(values)
 
@@ -163,17 +177,26 @@ class _Rows:
             return self.w.get("list.no_play")
         return getattr(known, f"play_{self.w.language}") or self.w.get("list.no_play")
 
-    def _reason(self, reasons: Sequence[Mapping[str, Any]] | None, place: int) -> str:
-        if reasons is None or len(reasons) <= place:
-            return ""
-        reason = reasons[place]
-        value, typical = (
-            reason.get(f"{key}_text") or _rounded(reason[key]) for key in ("value", "typical")
-        )
-        return self._sentence(reason["feature"], value, typical)
+    @staticmethod
+    def _place(told: Iterator[list[str]], place: int) -> Iterator[object]:
+        return (sentences[place] if len(sentences) > place else "" for sentences in told)
+
+    def _told(self, reasons: Sequence[Mapping[str, Any]] | None) -> list[str]:
+        """The sentences of a customer's reasons; one whose two values read alike says nothing."""
+        if reasons is None:
+            return []
+        sentences = []
+        for reason in reasons:
+            value, typical = (
+                reason.get(f"{key}_text") or _rounded(reason[key]) for key in ("value", "typical")
+            )
+            sentences.append(self._sentence(reason["feature"], value, typical))
+        return [sentence for sentence in sentences if sentence]
 
     def _say(self, name: str, value: object, typical: object, currency: str) -> str:
         feature = self._catalog.features[name]
+        if reads_alike(feature, value, typical, self.w.language, currency):
+            return ""
         return clean(reason_sentence(feature, value, typical, self.w.language, currency), 400)
 
 

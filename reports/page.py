@@ -101,6 +101,11 @@ class Page:
         """Tasks that were modelled, in the order of the facts."""
         return [task for task, facts in self.facts["tasks"].items() if not facts["skipped"]]
 
+    def ranked(self) -> list[str]:
+        """Tasks whose ranking of customers can be told from chance."""
+        tasks = self.facts["tasks"]
+        return [task for task in self.modelled() if tasks[task]["verdict"] != "no_signal"]
+
     def explained(self) -> list[str]:
         """Tasks whose model may be explained: it has a signal and was explained."""
         tasks = self.facts["tasks"]
@@ -136,8 +141,21 @@ class Page:
         ]
 
     def _say(self, task: str, key: str, value: Markup, interval: Markup, **words: Any) -> Markup:
-        period = self.w("finding.period", interval=interval, **self._test_dates(task))
+        key_of_period = "finding.period_snapshot" if self.is_snapshot(task) else "finding.period"
+        period = self.w(key_of_period, interval=interval, **self._test_dates(task))
         return self.w(key, value=value, interval=interval, period=period, **words)
+
+    def is_snapshot(self, task: str) -> bool:
+        """Whether a task's outcome is a mark on customers at one moment, without times."""
+        return self.facts["tasks"][task]["event"] == "churn_snapshot"
+
+    def has_times(self) -> bool:
+        """Whether the dates of this report mean anything."""
+        return not any(self.is_snapshot(task) for task in self.facts["tasks"])
+
+    def _say_snapshot(self, task: str) -> tuple[Markup, list[Markup]]:
+        head = self.w("finding.snapshot_head", title=self.event(task, "title"))
+        return head, [self.w("finding.snapshot")]
 
     def _say_skipped(self, task: str) -> tuple[Markup, list[Markup]]:
         sentence = clean(self.facts["tasks"][task]["skipped"][self.w.language], 1000)
@@ -151,6 +169,7 @@ class Page:
         return self.w("finding.no_signal_head", title=self.event(task, "title")), [
             self._say(task, "finding.no_signal", value, interval),
             self.w("finding.no_signal_then", rate=self.event(task, "rate")),
+            self.w("finding.no_signal_lists"),
         ]
 
     def _say_not_better(self, task: str) -> tuple[Markup, list[Markup]]:

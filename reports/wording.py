@@ -210,6 +210,22 @@ class Wording:
             return clean(form.format(column=column, bound=bound or ""))
         return clean(reason)
 
+    def warning(self, warning: Mapping[str, Any]) -> str:
+        """A warning of the data contract; one whose kind the texts do not know as it is."""
+        form = self.get("data.warnings").get(str(warning.get("kind")))
+        if form is None:
+            return clean(warning["message"], 400)
+        shown = {name: self._evidence(name, value) for name, value in warning["values"].items()}
+        return clean(form.format(**shown), 400)
+
+    def _evidence(self, name: str, value: object) -> str:
+        if isinstance(value, str):
+            return self.known("tables", value) if name == "outcome" else clean(value)
+        if name in ("share", "rest"):
+            return self.percent(value, 1)  # type: ignore[arg-type]
+        shown = self.number(value, 1 if isinstance(value, float) else 0)  # type: ignore[arg-type]
+        return f"+{shown}" if name == "points" and value > 0 else shown  # type: ignore[operator]
+
     def category(self, dimension: str, value: object) -> str:
         """A category for people: language and country codes become names."""
         if is_missing(value):

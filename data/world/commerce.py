@@ -1,13 +1,17 @@
-"""What customers do with the company apart from support: profile, contract, orders, visits."""
+"""What customers do with the company apart from support: profile, contract, orders, visits.
+
+A few customers (`MERGED`) for a while order as guests: those orders stand under a second number
+until the company notices, withdraws them there and enters them under the right one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pyarrow as pa
 
-from data.world.draws import Array, choice, happens, normal, uniform
+from data.world.draws import Array, choice, happens, normal, poisson, uniform
 from data.world.parameters import CHANNELS, LANGUAGES
 from data.world.process import (
     DAY,
@@ -20,7 +24,7 @@ from data.world.process import (
     payment_is_lost,
     visit_counts,
 )
-from data.world.record import Rows, Scene, constant, label, numbered, row_id, stack
+from data.world.record import GUEST, Rows, Scene, constant, label, numbered, row_id, stack
 
 REGIONS = (
     ("東京都", 22), ("神奈川県", 12), ("大阪府", 12), ("愛知県", 10), ("埼玉県", 9), ("千葉県", 8),
@@ -32,18 +36,75 @@ SUPPLIES = CATEGORIES.index("supplies")
 CATEGORY_WEIGHT = (18, 14, 10, 12, 46)
 CATEGORY_PRICE = (14000.0, 22000.0, 26000.0, 18000.0, 4500.0)
 RETURN_STEPS = ("requested", "received", "refunded", "denied", "exchanged")
+# The products of each category; customers of the defective line (the last five) buy from it.
+PRODUCTS_OF = (
+    ((0, 1, 3), (0, 1, 3)),
+    ((2, 4), (9,)),
+    ((7, 8), (7, 8)),
+    ((5, 6), (10, 11)),
+    ((12, 13, 14, 15), (12, 13, 14, 15)),
+)
+ABROAD = (
+    (("JP", "Asia/Tokyo"),),
+    (("US", "America/Los_Angeles"), ("GB", "Europe/London"), ("AU", "Australia/Sydney")),
+    (("CN", "Asia/Shanghai"), ("TW", "Asia/Taipei")),
+    (("KR", "Asia/Seoul"),),
+)
+PLACES = tuple(dict.fromkeys(place for places in ABROAD for place in places))
+LIVES_ABROAD = 0.25  # of those who do not speak Japanese
+DEVICES = ("mobile", "desktop", "tablet")
+MERGED = 0.005  # share of customers who for a while also ordered as guests
+GUEST_DAYS = 45.0
 TIERS = ("bronze", "silver", "gold")
 TIER_POINTS = (0.0, 400.0, 1200.0)
 ORDER_CANCELLED = 0.03  # share of orders
 CANCEL_REASONS = ("price", "not_needed", "service", "competitor", "moving")
 
 
-def customers(scene: Scene) -> Rows:
-    """One row per customer, and a second version for the few who move house."""
+def birth_years(scene: Scene) -> tuple[Array, Array]:
+    """Year of birth of every customer, and for whom the company does not know it."""
+    key = scene.history.people.id
+    born = 1945 + np.floor(60 * uniform(scene.seed, "born", key)).astype(int)
+    return born, happens(scene.seed, "no birth year", 0.08, key)
+
+
+def _green(scene: Scene) -> Array:
+    """Who takes part in the sustainability programme."""
+    return happens(scene.seed, "green", 0.18, scene.history.people.id)
+
+
+def _homes(scene: Scene) -> Array:
+    """Index into PLACES of where every customer lives: Japan, but for some foreigners."""
+    people, seed = scene.history.people, scene.seed
+    u = uniform(seed, "abroad", people.id)
+    home = np.zeros(people.id.size, int)
+    for language, places in enumerate(ABROAD):
+        rows = np.flatnonzero((people.language == language) & (u < LIVES_ABROAD) & (language > 0))
+        which = (u[rows] / LIVES_ABROAD * len(places)).astype(int)
+        home[rows] = PLACES.index(places[0]) + which
+    return home
+
+
+def _merges(scene: Scene, placed: Orders) -> tuple[Array, Array]:
+    """When (hours) each customer's guest number is merged, and which orders stand under it."""
+    key = scene.history.people.id
+    at = 3 * DAY + uniform(scene.seed, "merged at", key) * (scene.joining - 3 * DAY)
+    at = np.where(happens(scene.seed, "guest", MERGED, key), at, -np.inf)
+    mine = at[placed.person]
+    return at, (placed.at < mine) & (placed.at >= mine - GUEST_DAYS * DAY)
+
+
+def customers(scene: Scene, placed: Orders) -> Rows:
+    """One row per customer, a second version for the few who move house, and the guests."""
     people, seed = scene.history.people, scene.seed
     key = people.id
     weights = [weight for _, weight in REGIONS]
     region_names = tuple(name for name, _ in REGIONS)
+
+    home = _homes(scene)
+    born, unknown_age = birth_years(scene)
+    countries = tuple(country for country, _ in PLACES)
+    zones = tuple(zone for _, zone in PLACES)
 
     def version(number: int, at: Array, recorded: Array) -> Rows:
         region = choice(seed, "region", weights, key, number)
@@ -56,8 +117,10 @@ def customers(scene: Scene) -> Rows:
                 "language": label(
                     people.language, LANGUAGES, happens(seed, "no language", 0.01, key)
                 ),
-                "country": constant("JP", key.size),
-                "region": label(region, region_names, happens(seed, "no region", 0.03, key)),
+                "country": label(home, countries),
+                "region": label(
+                    region, region_names, (home > 0) | happens(seed, "no region", 0.03, key)
+                ),
                 "segment": label(people.premium.astype(int), ("standard", "premium")),
                 "acquisition": label(
                     choice(seed, "acquisition", (30, 12, 18, 28, 12), key),
@@ -69,16 +132,46 @@ def customers(scene: Scene) -> Rows:
                     people.channel, CHANNELS, happens(seed, "no preference", 0.3, key)
                 ),
                 "contact_opt_in": scene.opted_in(),
+                "time_zone": label(home, zones, happens(seed, "no time zone", 0.04, key)),
+                "birth_year": pa.array(born, mask=unknown_age),
+                "csr_opt_in": pa.array(_green(scene), mask=happens(seed, "not asked", 0.1, key)),
+                "op": constant("upsert", key.size),
             },
             version=number,
             recorded=recorded,
         )
 
     since = np.maximum(people.signup, 0.0)
-    moved_at = since + uniform(seed, "moved at", key) * (scene.period - since)
+    moved_at = since + uniform(seed, "moved at", key) * (scene.joining - since)
     first = version(1, people.signup, people.signup)
     moved = happens(seed, "moved", 0.03, key) & (moved_at < scene.history.left)
-    return stack([first, version(2, moved_at, moved_at).keep(moved)])
+    return stack(
+        [first, version(2, moved_at, moved_at).keep(moved), *_guests(scene, first, placed)]
+    )
+
+
+def _guests(scene: Scene, profiles: Rows, placed: Orders) -> list[Rows]:
+    """The guest numbers: opened with the first order under them, withdrawn by the merge."""
+    merged_at, early = _merges(scene, placed)
+    first_order = np.full(merged_at.size, np.inf)
+    np.minimum.at(first_order, placed.person[early], placed.at[early])
+    rows = np.flatnonzero(np.isfinite(first_order))
+    known = profiles.take(rows)
+    opened = replace(
+        known,
+        id=known.id + GUEST,
+        customer=known.customer + GUEST,
+        at=first_order[rows] - 1.0,
+        columns=known.columns | {"signup_at": scene.recorder.moments(first_order[rows] - 1.0)},
+        recorded=first_order[rows] - 1.0,
+    )
+    withdrawn = replace(
+        opened,
+        columns=opened.columns | {"op": constant("delete", rows.size)},
+        version=2,
+        recorded=merged_at[rows],
+    )
+    return [opened, withdrawn]
 
 
 def subscriptions(scene: Scene) -> Rows:
@@ -92,7 +185,9 @@ def subscriptions(scene: Scene) -> Rows:
     def rows(kind: str, who: Array, at: Array, slot: Array, end: Array, reason: pa.Array) -> Rows:
         size = who.size
         annual = people.annual[who].astype(int)
-        price = np.where(people.premium[who], 3980.0, 1980.0) * np.where(annual == 1, 0.85, 1.0)
+        welcome = (kind == "start") & happens(seed, "welcome price", 0.2, people.id[who])
+        discount = np.where(annual == 1, 0.15, 0.0) + 0.10 * welcome
+        price = np.where(people.premium[who], 3980.0, 1980.0) * (1.0 - discount)
         return Rows(
             id=people.id[who] * 1000 + slot,
             customer=people.id[who],
@@ -102,7 +197,8 @@ def subscriptions(scene: Scene) -> Rows:
                 "kind": constant(kind, size),
                 "plan": label(annual, ("monthly", "annual")),
                 "term_end": scene.recorder.moments(end),
-                "price": price,
+                "price": np.round(price),
+                "discount_share": discount,
                 "reason": reason,
             },
         )
@@ -166,6 +262,8 @@ class Orders:
     key: Array
     at: Array
     category: Array  # index into CATEGORIES
+    product: Array
+    delivered_at: Array
     amount: Array
     discount: Array
     cancelled: Array
@@ -193,6 +291,14 @@ def place_orders(scene: Scene) -> Orders:
     category = choice(seed, "category", CATEGORY_WEIGHT, key)
     supplied = people.contract[person] & happens(seed, "supplies", 0.5, key)
     category = np.where(supplied, SUPPLIES, category)
+    defect = people.defect[person].astype(int)
+    size_of = np.array([[len(line) for line in lines] for lines in PRODUCTS_OF])
+    widest = int(size_of.max())
+    lookup = np.array(
+        [[[*line, *line[:1] * (widest - len(line))] for line in lines] for lines in PRODUCTS_OF]
+    )
+    pick = (uniform(seed, "main product", key) * size_of[category, defect]).astype(int)
+    days = 1 + np.floor(4 * uniform(seed, "delivery days", key))
     price = np.take(CATEGORY_PRICE, category) * np.exp(0.35 * normal(seed, "price", key))
     price = np.round(price * np.where(people.premium[person], 1.25, 1.0), -1)
     discount = np.round(price * np.where(happens(seed, "discounted", 0.22, key), 0.1, 0.0))
@@ -201,6 +307,8 @@ def place_orders(scene: Scene) -> Orders:
         key=key,
         at=at,
         category=category,
+        product=lookup[category, defect, pick],
+        delivered_at=(np.floor(at / DAY) + days) * DAY + 12.0,
         amount=price - discount,
         discount=discount,
         cancelled=happens(seed, "order cancelled", ORDER_CANCELLED, key),
@@ -209,30 +317,57 @@ def place_orders(scene: Scene) -> Orders:
 
 
 def orders(scene: Scene, placed: Orders) -> Rows:
-    """One row per order; a cancellation within the week is a second version."""
-    seed, key = scene.seed, placed.key
+    """One row per order; a cancellation within the week is a second version.
 
-    def version(number: int, status: str, recorded: Array) -> Rows:
+    What was ordered as a guest is withdrawn by the merge and entered again under the true number.
+    """
+    seed, key = scene.seed, placed.key
+    merged_at, as_guest = _merges(scene, placed)
+    merged_at = merged_at[placed.person]
+    eco = happens(seed, "eco", 0.12 + 0.25 * _green(scene)[placed.person], key)
+
+    def version(
+        number: int,
+        status: str,
+        recorded: Array,
+        where: Array,
+        guest: bool = False,
+        op: str = "upsert",
+    ) -> Rows:
+        rows = np.flatnonzero(where)
+        mine, size = placed.at_rows(rows), rows.size
         return Rows(
-            id=key,
-            customer=scene.history.people.id[placed.person],
-            at=placed.at,
+            id=key[rows] + guest * GUEST * 1_000_000,
+            customer=scene.history.people.id[mine.person] + guest * GUEST,
+            at=mine.at,
             columns={
-                "order_id": numbered("R", key),
-                "status": constant(status, key.size),
-                "amount": placed.amount,
-                "discount": placed.discount,
-                "item_count": 1.0 + (uniform(seed, "items", key) < 0.25),
+                "order_id": numbered("R", mine.key),
+                "status": constant(status, size),
+                "amount": mine.amount,
+                "discount": mine.discount,
+                "item_count": 1.0 + (uniform(seed, "items", mine.key) < 0.25),
                 "category": label(
-                    placed.category, CATEGORIES, happens(seed, "no category", 0.02, key)
+                    mine.category, CATEGORIES, happens(seed, "no category", 0.02, mine.key)
                 ),
+                "product_id": numbered("P", mine.product + 1, width=2),
+                "is_eco": eco[rows],
+                "delivered_at": scene.recorder.moments(mine.delivered_at),
+                "op": constant(op, size),
             },
             version=number,
-            recorded=recorded,
+            recorded=recorded[rows],
         )
 
-    withdrawn = version(2, "cancelled", placed.cancelled_at)
-    return stack([version(1, "placed", placed.at), withdrawn.keep(placed.cancelled)])
+    entered = np.where(as_guest, merged_at, placed.at)
+    withdrawn = np.maximum(placed.cancelled_at, entered)
+    return stack(
+        [
+            version(1, "placed", entered, np.ones(key.size, bool)),
+            version(2, "cancelled", withdrawn, placed.cancelled),
+            version(1, "placed", placed.at, as_guest, guest=True),
+            version(2, "placed", merged_at, as_guest, guest=True, op="delete"),
+        ]
+    )
 
 
 def returns(scene: Scene, placed: Orders) -> Rows:
@@ -247,6 +382,8 @@ def returns(scene: Scene, placed: Orders) -> Rows:
     key = sent_back.key
     received = requested + (2 + 4 * uniform(seed, "return received", key)) * DAY
     closed = received + np.exp(0.6 + 0.6 * normal(seed, "return closed", key)) * DAY
+    kit = happens(seed, "return kit", 0.6, key)
+    warranty = happens(seed, "warranty", np.where(defective[asked], 0.4, 0.08), key)
     outcome = choice(seed, "return outcome", (0.72, 0.08, 0.20), key) + 2
 
     def step(kind: Array, when: Array, slot: int) -> Rows:
@@ -259,6 +396,8 @@ def returns(scene: Scene, placed: Orders) -> Rows:
                 "order_id": numbered("R", key),
                 "kind": label(kind, RETURN_STEPS),
                 "amount": sent_back.amount,
+                "kit_used": kit,
+                "under_warranty": warranty,
             },
         )
 
@@ -312,6 +451,10 @@ def loyalty(scene: Scene, placed: Orders) -> Rows:
                 "kind": constant(kind, key.size),
                 "points": moved,
                 "tier": label(level, TIERS),
+                "tier_rank": level + 1.0,
+                "expires_at": scene.recorder.moments(
+                    lapse_at if kind == "earn" else np.full(key.size, np.nan)
+                ),
             },
         )
 
@@ -324,6 +467,8 @@ def loyalty(scene: Scene, placed: Orders) -> Rows:
             "kind": constant("enrol", joined.size),
             "points": np.full(joined.size, np.nan),
             "tier": constant(TIERS[0], joined.size),
+            "tier_rank": np.ones(joined.size),
+            "expires_at": scene.recorder.moments(np.full(joined.size, np.nan)),
         },
     )
     return stack(
@@ -338,13 +483,43 @@ def loyalty(scene: Scene, placed: Orders) -> Rows:
 
 
 def web_sessions(scene: Scene) -> Rows:
-    """Visits per week, recorded when the week is over."""
-    counts = visit_counts(scene.world, scene.seed, scene.history).T
+    """Visits per week, recorded when the week is over; what happened in them only with consent."""
+    history, seed = scene.history, scene.seed
+    people, ticket = history.people, history.tickets
+    counts = visit_counts(scene.world, seed, history).T
     person, week = np.nonzero(counts)
-    customer = scene.history.people.id[person]
+    visits = counts[person, week].astype(float)
+    asks = np.zeros(counts.shape, bool)
+    asks[ticket.person, ticket.week] = True
+    asked = asks[person, week]
+    key = row_id(people.id[person], week, 0)
+    consent = happens(seed, "consent", 0.85, people.id)[person]
+    device = choice(seed, "device", (58, 34, 8), people.id)[person]
+    hidden = np.where(consent, 0.0, np.nan)
+
+    def count(purpose: str, rate: Array) -> Array:
+        """A rare count, from one draw: the tail of a Poisson of these rates."""
+        return poisson(rate, uniform(seed, purpose, key)) + hidden
+
+    connection = 0.8 + 0.5 * uniform(seed, "connection", people.id)
+    slow = np.where(device == 0, 1.35, 1.0) * connection[person]
+    load_ms = 1300.0 * slow * (0.7 + 0.7 * uniform(seed, "load ms", key))
+    views = count("contact page", 0.01 * visits + 1.0 * asked)
+    minutes = 2.0 - 14.0 * np.log(uniform(seed, "contact minutes", key))
     return Rows(
-        id=row_id(customer, week, 0),
-        customer=customer,
+        id=key,
+        customer=people.id[person],
         at=(week + 1) * WEEK - 1 / 60.0,
-        columns={"visits": counts[person, week].astype(float)},
+        columns={
+            "visits": visits,
+            "device": label(device, DEVICES, ~consent),
+            "load_ms": np.round(load_ms) + hidden,
+            "page_errors": count("page errors", 0.04 * visits),
+            "support_searches": count("support searches", 0.015 * visits + 0.9 * asked),
+            "contact_page_views": views,
+            "contact_minutes": np.where(asked & (views > 0), np.round(minutes, 1), np.nan),
+            "checkout_failures": count("checkout fails", 0.008 * visits),
+            "payment_failures": count("payment fails online", 0.004 * visits),
+            "consent": consent,
+        },
     )

@@ -21,17 +21,24 @@ import numpy as np
 import pandas as pd
 
 from data import world as worlds
+from data.world.care import personal_offers, reachable_weeks
 from data.world.commerce import ORDER_CANCELLED, Orders, place_orders
 from data.world.draws import Array, happens, normal, uniform
 from data.world.parameters import World
 from data.world.process import (
+    ANSWER_DAYS,
     DAY,
+    FEEDBACK_DAYS,
+    FOLLOW_UP_DAYS,
     ORDER_HOURS,
     TICKET_HOURS,
     WEEK,
     People,
     Tickets,
+    acted_on_chance,
+    answer_delay,
     enrolment_rate,
+    feedback_chance,
     follow_up_chance,
     in_force,
     leaving_hazard,
@@ -43,17 +50,18 @@ from data.world.process import (
     shock_at_intake,
     shock_at_reply,
     shock_at_resolution,
+    shock_of_feedback,
     ticket_hazard,
     usage_rate,
     visit_counts,
 )
 from data.world.record import Scene
-from data.world.support import personal_offers, reachable_weeks
 
 GAP = 7 * DAY
 HORIZON = {"churn": 90 * DAY, "repeat_purchase": 60 * DAY}
 MIN_TENURE = 28 * DAY
 ORDERED_WITHIN = 365 * DAY
+LAST_EFFECT = (FEEDBACK_DAYS[1] + ANSWER_DAYS[1]) * DAY  # of a ticket, after its resolution
 PAYMENT_GRACE = 10 * DAY  # from a renewal whose payment is lost to the end of the contract
 PAID_BY = 4.5 * DAY  # a failed payment that is ever made good is so by then
 
@@ -299,12 +307,18 @@ _HOURS = np.arange(169.0)
 _ORDERED, _ASKED = _share_by(ORDER_HOURS), _share_by(TICKET_HOURS)
 
 
-def _order_share(until: Array | float) -> Array:
+def order_share(until: Array | float) -> Array:
+    """Share of a week's orders that fall into its first `until` hours."""
     return np.interp(until, _HOURS, _ORDERED)
 
 
 def _ticket_share(until: Array | float) -> Array:
     return np.interp(until, _HOURS, _ASKED)
+
+
+def ticket_share_hours(share: Array) -> Array:
+    """Hours of the week by which that share of its tickets has come in."""
+    return np.interp(share, _ASKED, _HOURS)
 
 
 def _joining(world: World, people: People, since: Array, until: Array) -> Array:
@@ -348,7 +362,7 @@ def _evidence(record: Record, week: int, until: float) -> tuple[Array, Array, Ar
     decided = np.where(contract & ~history.involuntary, history.decided - start, np.inf)
     staying = np.where(decided < until, np.where(decided >= 0, hazard, 1.0), 0.0)
     staying = np.where(decided < until, staying, 1.0 - hazard * last / WEEK)
-    stay = staying * wrote * np.exp(-orders * _order_share(last))
+    stay = staying * wrote * np.exp(-orders * order_share(last))
     stay *= np.where(asked, 1.0, 1.0 - ticket * _ticket_share(last))
     if whole:
         usage = usage_rate(world, people, experience, harm)
@@ -373,7 +387,7 @@ def _evidence(record: Record, week: int, until: float) -> tuple[Array, Array, Ar
         silence += (
             weight
             / 2
-            * np.exp(-orders[:, who] * _order_share(at))
+            * np.exp(-orders[:, who] * order_share(at))
             * (1.0 - asks)
             * np.exp(-rate * waited / WEEK)
         )
@@ -440,7 +454,7 @@ class _Setting:
         position[rows] = np.arange(rows.size)
         ticket = history.tickets
         recent = (position[ticket.person] >= 0) & (ticket.created < moment)
-        recent &= ticket.created + ticket.resolution + 8 * DAY >= week * WEEK
+        recent &= ticket.created + ticket.resolution + LAST_EFFECT >= week * WEEK
         ticket = ticket.at(np.flatnonzero(recent))
         where = position[ticket.person]
         this_week = ticket.week == week
@@ -482,9 +496,11 @@ def _arriving(
     """Effects of past tickets that reach experience later, (weeks + 1, rollouts, customers).
 
     How tickets that are open at the moment will be answered and resolved is taken from the truth;
-    follow-ups that have not been sent are drawn anew, given that they have not.
+    follow-ups that have not been sent and answers to feedback that have not been given are drawn
+    anew, given that they have not.
     """
     seed, change = scene.seed, scene.history.change
+    left = scene.history.left[ticket.person]
     certain = np.zeros((weeks + 1, key.shape[1]))
     drawn = np.zeros((weeks + 1, *key.shape))
 
@@ -493,32 +509,77 @@ def _arriving(
         seen = (landing >= 1) & (landing <= weeks)
         np.add.at(certain, (landing[seen], rows[seen]), effect[seen])
 
+    def land_drawn(comes: Array, at: Array, rows: Array, effect: float) -> None:
+        landing = (at // WEEK).astype(int) + 1 - week
+        comes = comes & (landing >= 1) & (landing <= weeks)
+        rollout, column = np.nonzero(comes)
+        np.add.at(drawn, (landing[comes], rollout, rows[column]), effect)
+
     for number in np.unique(ticket.week):
         world = in_force(scene.world, number, change)
-        mine = ticket.week == number
+        mine = np.flatnonzero(ticket.week == number)
         part, rows = ticket.at(mine), where[mine]
-        done = part.created + part.resolution
         land(part.created, rows, shock_at_intake(world, part))
         land(part.created + part.first_response, rows, shock_at_reply(world, seed, part))
-        land(done, rows, shock_at_resolution(world, part))
+        land(part.created + part.resolution, rows, shock_at_resolution(world, part))
         sent = part.follow_up & (part.follow_up_at < moment)
         land(part.follow_up_at[sent], rows[sent], np.full(sent.sum(), world.effect_follow_up))
-        waiting = np.flatnonzero(~sent & (done + 8 * DAY > moment))
-        if not waiting.size:
-            continue
-        part, rows, done = part.at(waiting), rows[waiting], done[waiting]
-        chance = follow_up_chance(world, part.premium, part.severity, part.load, part.in_pilot)
-        passed = np.clip((moment - done - 6 * DAY) / (2 * DAY), 0.0, 1.0)
-        chance = chance * (1.0 - passed) / (1.0 - chance * passed)
-        draws = key[:, rows]
-        comes = happens(seed, "follow-up", chance, draws, number)
-        first = np.maximum(done + 6 * DAY, moment)
-        at = first + (done + 8 * DAY - first) * uniform(seed, "follow-up day", draws, number)
-        landing = (at // WEEK).astype(int) + 1 - week
-        comes &= (landing >= 1) & (landing <= weeks)
-        rollout, column = np.nonzero(comes)
-        np.add.at(drawn, (landing[comes], rollout, rows[column]), world.effect_follow_up)
+        given = part.feedback & (part.feedback_at < np.minimum(moment, left[mine]))
+        answered = given & (part.answered_at < moment)
+        land(part.answered_at[answered], rows[answered], shock_of_feedback(world, part)[answered])
+        open_end = np.flatnonzero(~sent & (part.created + part.resolution + 8 * DAY > moment))
+        land_drawn(*_follow_ups(world, seed, part.at(open_end), key[:, rows[open_end]], moment),
+                   rows[open_end], world.effect_follow_up)  # fmt: skip
+        open_end = np.flatnonzero(
+            ~answered & (part.created + part.resolution + LAST_EFFECT > moment)
+        )
+        land_drawn(*_feedback(world, seed, part.at(open_end), given[open_end],
+                              key[:, rows[open_end]], moment),
+                   rows[open_end], world.effect_feedback)  # fmt: skip
     return certain[:, None, :] + drawn
+
+
+def _follow_ups(
+    world: World, seed: int, ticket: Tickets, draws: Array, moment: float
+) -> tuple[Array, Array]:
+    """Whether and when follow-ups that have not been sent by `moment` will be, given that."""
+    number = ticket.week[None, :]
+    done = ticket.created + ticket.resolution
+    chance = follow_up_chance(world, ticket.premium, ticket.severity, ticket.load, ticket.in_pilot)
+    comes = happens(seed, "follow-up", _still(chance, moment - done, FOLLOW_UP_DAYS), draws, number)
+    first, last = (done + day * DAY for day in FOLLOW_UP_DAYS)
+    first = np.maximum(first, moment)
+    return comes, first + (last - first) * uniform(seed, "follow-up day", draws, number)
+
+
+def _feedback(
+    world: World, seed: int, ticket: Tickets, given: Array, draws: Array, moment: float
+) -> tuple[Array, Array]:
+    """Whether and when customers will hear that feedback was acted on which is still undecided.
+
+    `given` is True where the feedback has been given by `moment`.
+    """
+    number = ticket.week[None, :]
+    done = ticket.created + ticket.resolution
+    chance = _still(feedback_chance(world, ticket.severity, ticket.fcr), moment - done,
+                    FEEDBACK_DAYS)  # fmt: skip
+    gives = given | happens(seed, "feedback", chance, draws, number)
+    first, last = (done + day * DAY for day in FEEDBACK_DAYS)
+    first = np.maximum(first, moment)
+    at = first + (last - first) * uniform(seed, "feedback day", draws, number)
+    at = np.where(given, ticket.feedback_at, at)
+    # The day of the decision does not depend on the decision, so waiting tells nothing.
+    first, last = (at + answer_delay(np.array(u)) for u in (0.0, 1.0))
+    first = np.maximum(first, moment)
+    answered = first + (last - first) * uniform(seed, "feedback answer", draws, number)
+    acted = acted_on_chance(world, ticket.premium, ticket.load) * world.told_of_action
+    return gives & happens(seed, "acted on", acted, draws, number), answered
+
+
+def _still(chance: Array, waited: Array, days: tuple[float, float]) -> Array:
+    """A chance, given that nothing has come after `waited` hours of what comes on these days."""
+    passed = np.clip((waited / DAY - days[0]) / (days[1] - days[0]), 0.0, 1.0)
+    return chance * (1.0 - passed) / (1.0 - chance * passed)
 
 
 def _future_load(
@@ -566,7 +627,7 @@ def _roll_class(setting: _Setting, number: int) -> dict[str, tuple[Array, Array]
         undecided = undecided * (1.0 - hazard)
 
         low, high = np.clip(np.array([order_start, order_end]) - start, passed, WEEK)
-        inside = float(_order_share(high) - _order_share(low))
+        inside = float(order_share(high) - order_share(low))
         buying[ahead + 1] = buying[ahead]
         if inside > 0:
             rate = order_rate(world, people, experience, harm, start >= enrolled, week)
@@ -594,7 +655,7 @@ def _open_tickets(
     rollout, column = np.nonzero(uniform(scene.seed, "ticket", key, week) < chance)
     who = replace(setting.people.at(column), id=key[rollout, column])
     when = passed + (1 - passed) * uniform(scene.seed, "ticket moment", who.id, week)
-    created = week * WEEK + np.interp(when, _ASKED, _HOURS)
+    created = week * WEEK + ticket_share_hours(when)
     ticket = open_tickets(
         world, scene.seed, who, np.arange(who.id.size), created, week,
         setting.load[ahead, rollout], experience[rollout, column], scene.history.pilot,
@@ -604,6 +665,7 @@ def _open_tickets(
         (created + ticket.first_response, shock_at_reply(world, scene.seed, ticket)),
         (created + ticket.resolution, shock_at_resolution(world, ticket)),
         (ticket.follow_up_at, world.effect_follow_up * ticket.follow_up),
+        (ticket.answered_at, shock_of_feedback(world, ticket)),
     ):
         landing = (at // WEEK).astype(int) + 1 - setting.week
         seen = landing <= setting.weeks
@@ -653,15 +715,15 @@ def _repeat_purchase(
     seed, world, people = setting.scene.seed, setting.scene.world, setting.people
     notice = notice_hours(world, seed, replace(people, id=setting.key)) / WEEK
     known_end = (setting.ends - setting.week * WEEK) / WEEK
-    silent = undecided * np.exp(-_up_to(buying, np.broadcast_to(known_end, notice.shape)))
+    silent = undecided * np.exp(-up_to(buying, np.broadcast_to(known_end, notice.shape)))
     for ahead, decides in enumerate(deciding):
         # Within the week of leaving, orders are so few that the middle of the week will do.
         middle = ahead + 0.5 if ahead else (1 + setting.elapsed / WEEK) / 2
-        silent += decides * np.exp(-_up_to(buying, middle + notice))
+        silent += decides * np.exp(-up_to(buying, middle + notice))
     return 1.0 - silent, np.ones(silent.shape)
 
 
-def _up_to(running: Array, weeks: Array) -> Array:
+def up_to(running: Array, weeks: Array) -> Array:
     """A running total (weeks + 1, ...) after a number of weeks, linear within the week."""
     last = len(running) - 1
     weeks = np.clip(weeks, 0.0, last)

@@ -55,6 +55,7 @@ class World:
     effect_empathy: float = 0.10  # per standard deviation of the agent's empathy
     effect_repeat_info: float = -0.15
     effect_bot_trap: float = -0.10
+    effect_feedback: float = 0.15  # the company acted on the customer's feedback and said so
     loyalty_lift: float = 0.08  # true relative lift of the order rate
 
     # Weekly hazards (complementary log-log) and rates (log)
@@ -137,6 +138,13 @@ class World:
     bot_trap: float = 0.25  # of bot-first tickets of severity 2 or 3
     repeat_info: float = 0.4  # of escalated, unresolved tickets whose history nobody read
     pilot_months: tuple[int, int] = (7, 12)  # follow-up is a fair coin in these months
+    feedback_base: float = -2.2  # of tickets after which the customer gives feedback
+    feedback_severe: float = 0.5  # severity 3
+    feedback_unresolved: float = 0.8  # not resolved at first contact
+    acted_on_base: float = -0.3  # of feedback that the company acts on
+    acted_on_premium: float = 0.6
+    acted_on_load: float = -0.5
+    told_of_action: float = 0.8  # of feedback acted on; the others never hear of it
 
     # What gets recorded
     csat_response: tuple[float, ...] = (-0.9, 0.5, 0.4, -0.3)  # base, S<-0.6, S>0, severity 3
@@ -177,6 +185,7 @@ WORLDS = {
         effect_empathy=0.0,
         effect_repeat_info=0.0,
         effect_bot_trap=0.0,
+        effect_feedback=0.0,
         loyalty_lift=0.0,
     ),
     "W1": World(),

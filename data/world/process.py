@@ -12,7 +12,9 @@ can import them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,6 +23,9 @@ from data.world.parameters import DEFECTIVE_PRODUCTS, PRODUCTS, TOPICS, World
 
 WEEK = 168.0
 DAY = 24.0
+FOLLOW_UP_DAYS = (6.0, 8.0)  # after the resolution
+FEEDBACK_DAYS = (1.0, 3.0)  # after the resolution
+ANSWER_DAYS = (7.0, 35.0)  # after the feedback
 
 
 def cloglog(eta: Array) -> Array:
@@ -287,8 +292,13 @@ class Tickets:
     follow_up: Array
     follow_up_at: Array
     in_pilot: Array
+    feedback: Array  # the customer gives some, at `feedback_at`
+    feedback_at: Array
+    acted_on: Array  # what the company makes of it, at `answered_at`
+    told: Array
+    answered_at: Array
     experience: Array  # before the ticket
-    shock: Array  # what the ticket adds to experience, without the follow-up
+    shock: Array  # what the ticket adds to experience, without follow-up and feedback
 
     @staticmethod
     def concatenate(parts: list[Tickets]) -> Tickets:
@@ -334,118 +344,198 @@ def open_tickets(
     """Take in one ticket for each of `rows` at `created` and treat it by the company's policy."""
     who = people.at(rows)
     key = who.id
-    premium = who.premium.astype(float)
     topic = _draw_topic(seed, who, week)
     severe = choice(seed, "severity", world.severity_share, key, week)
     severe_defect = choice(seed, "severity", world.severity_share_defect, key, week)
     severity = np.where(topic == TOPICS.index("defect"), severe_defect, severe) + 1
     other_channel = choice(seed, "ticket channel", world.channel_share, key, week)
     preferred = happens(seed, "uses preferred channel", world.preferred_channel, key, week)
-    channel = np.where(preferred, who.channel, other_channel)
     mismatch = happens(
         seed, "language match", np.take(world.language_mismatch, who.language), key, week
     )
-    agent_language = np.where(mismatch, 0, who.language)
-    pool = np.take(AGENTS_PER_LANGUAGE, agent_language)
-    agent = agent_language * 100 + (uniform(seed, "agent", key, week) * pool).astype(int)
-
-    personal = happens(
-        seed,
-        "personal",
-        logistic(
-            world.personal_base + world.personal_premium * premium + world.personal_load * load
-        ),
-        key,
-        week,
-    )
-    log_response = (
-        world.response_base
-        + world.response_severity * (severity - 1.5)
-        + world.response_premium * premium
-        + world.response_load * load
-        + world.response_offhours * ~is_office_hour(created)
-        + np.take(world.response_channel, channel)
-        + world.response_noise * normal(seed, "first response", key, week)
-    )
-    if world.response_split_hours is not None:
-        log_response = np.log(
-            split_response(np.exp(log_response), who.premium, world.response_split_hours)
-        )
-    slow = log_response - 0.7
-    fcr = happens(
-        seed,
-        "fcr",
-        logistic(
-            world.fcr_base
-            + world.fcr_severity * (severity - 1)
-            + world.fcr_personal * personal
-            + world.fcr_language_mismatch * mismatch
-            + world.fcr_load * load
-            + world.fcr_response * slow
-        ),
-        key,
-        week,
-    )
-    escalated = happens(
-        seed,
-        "escalation",
-        logistic(
-            world.escalation_base
-            + world.escalation_severity * (severity - 1)
-            + world.escalation_fcr * fcr
-            + world.escalation_load * load
-            + world.escalation_premium * premium
-        ),
-        key,
-        week,
-    )
-    log_resolution = (
-        world.resolution_base
-        + world.resolution_severity * (severity - 1)
-        + world.resolution_fcr * fcr
-        + world.resolution_escalation * escalated
-        + world.resolution_load * load
-        + world.resolution_response * slow
-        + world.resolution_noise * normal(seed, "resolution", key, week)
-    )
-    first_response = np.exp(log_response)
-    resolution = np.maximum(np.exp(log_resolution), first_response * 1.02 + 0.05)
-    in_pilot = (created >= pilot[0]) & (created < pilot[1])
-    follow_up_sent = follow_up_chance(world, premium, severity, load, in_pilot)
-    follow_up = happens(seed, "follow-up", follow_up_sent, key, week)
-    follow_up_at = created + resolution + (6 + 2 * uniform(seed, "follow-up day", key, week)) * DAY
     bot_first = happens(seed, "bot first", world.bot_first, key, week)
     trapped = bot_first & (severity > 1) & happens(seed, "bot trap", world.bot_trap, key, week)
-    repeat_info = (
-        escalated & ~fcr & ~personal & happens(seed, "repeat info", world.repeat_info, key, week)
-    )
-    size = rows.size
-    return Tickets(
+    no, nothing = np.zeros(rows.size, dtype=bool), np.zeros(rows.size)
+    taken_in = Tickets(
         person=rows,
         premium=who.premium,
-        week=np.full(size, week),
+        week=np.full(rows.size, week),
         created=created,
         severity=severity,
         topic=topic,
         product=_draw_product(seed, who, week),
-        channel=channel,
-        load=np.full(size, load),
+        channel=np.where(preferred, who.channel, other_channel),
+        load=np.broadcast_to(np.asarray(load, dtype=float), rows.shape),
         bot_first=bot_first,
         bot_trap=trapped,
-        personal=personal,
         language_mismatch=mismatch,
-        agent=agent,
+        agent=draw_agent(seed, np.where(mismatch, 0, who.language), key, week),
+        in_pilot=(created >= pilot[0]) & (created < pilot[1]),
+        experience=experience,
+        shock=nothing,
+        **dict.fromkeys(
+            ("personal", "fcr", "escalated", "repeat_info", "follow_up", "feedback", "acted_on",
+             "told"), no,
+        ),
+        **dict.fromkeys(
+            ("first_response", "resolution", "follow_up_at", "feedback_at", "answered_at"), nothing
+        ),
+    )  # fmt: skip
+    return treat(world, seed, taken_in, key)
+
+
+def draw_agent(seed: int, language: Array, key: Array, week: Array | int) -> Array:
+    """The agent who answers, drawn from those of a language."""
+    pool = np.take(AGENTS_PER_LANGUAGE, language)
+    return language * 100 + (uniform(seed, "agent", key, week) * pool).astype(int)
+
+
+def treat(
+    world: World,
+    seed: int,
+    ticket: Tickets,
+    key: Array,
+    fixed: Mapping[str, Array] = MappingProxyType({}),
+) -> Tickets:
+    """Treat tickets in causal order: each step is drawn from what came before it.
+
+    Draws have the key `key` and the ticket's week as counter. Steps named in `fixed` are not drawn
+    but taken from there.
+    """
+    week = ticket.week
+
+    def step(name: str, draw: Callable[[], Array]) -> Array:
+        return fixed[name] if name in fixed else draw()
+
+    def tossed(purpose: str, chance: Array | float) -> Array:
+        return happens(seed, purpose, chance, key, week)
+
+    personal = step(
+        "personal", lambda: tossed("personal", personal_chance(world, ticket.premium, ticket.load))
+    )
+    first_response = step(
+        "first_response",
+        lambda: response_hours(
+            world,
+            ticket.premium,
+            response_mean(world, ticket)
+            + world.response_noise * normal(seed, "first response", key, week),
+        ),
+    )
+    slow = np.log(first_response) - 0.7
+    fcr = step("fcr", lambda: tossed("fcr", fcr_chance(world, ticket, personal, slow)))
+    escalated = step(
+        "escalated", lambda: tossed("escalation", escalation_chance(world, ticket, fcr))
+    )
+    repeat_info = step(
+        "repeat_info",
+        lambda: escalated & ~fcr & ~personal & tossed("repeat info", world.repeat_info),
+    )
+    resolution = step(
+        "resolution",
+        lambda: np.maximum(
+            np.exp(
+                resolution_mean(world, ticket, slow, fcr, escalated)
+                + world.resolution_noise * normal(seed, "resolution", key, week)
+            ),
+            soonest_resolution(first_response),
+        ),
+    )
+    sent = follow_up_chance(world, ticket.premium, ticket.severity, ticket.load, ticket.in_pilot)
+    done = ticket.created + resolution
+    follow_up_day = uniform(seed, "follow-up day", key, week)
+    feedback_at = done + feedback_delay(uniform(seed, "feedback day", key, week))
+    return replace(
+        ticket,
+        personal=personal,
         first_response=first_response,
         fcr=fcr,
         escalated=escalated,
         repeat_info=repeat_info,
         resolution=resolution,
-        follow_up=follow_up,
-        follow_up_at=follow_up_at,
-        in_pilot=in_pilot,
-        experience=experience,
-        shock=np.zeros(size),
+        follow_up=step("follow_up", lambda: tossed("follow-up", sent)),
+        follow_up_at=done
+        + (FOLLOW_UP_DAYS[0] + (FOLLOW_UP_DAYS[1] - FOLLOW_UP_DAYS[0]) * follow_up_day) * DAY,
+        feedback=step(
+            "feedback", lambda: tossed("feedback", feedback_chance(world, ticket.severity, fcr))
+        ),
+        feedback_at=feedback_at,
+        acted_on=step(
+            "acted_on",
+            lambda: tossed("acted on", acted_on_chance(world, ticket.premium, ticket.load)),
+        ),
+        told=step("told", lambda: tossed("told", world.told_of_action)),
+        answered_at=feedback_at + answer_delay(uniform(seed, "feedback answer", key, week)),
     )
+
+
+def personal_chance(world: World, premium: Array, load: Array) -> Array:
+    """Chance that the agent reads the history before the first reply."""
+    return logistic(
+        world.personal_base + world.personal_premium * premium + world.personal_load * load
+    )
+
+
+def response_mean(world: World, ticket: Tickets, office: Array | None = None) -> Array:
+    """Mean log hours to the first human reply; `office` says whether the office is open."""
+    return (
+        world.response_base
+        + world.response_severity * (ticket.severity - 1.5)
+        + world.response_premium * ticket.premium
+        + world.response_load * ticket.load
+        + world.response_offhours * ~(is_office_hour(ticket.created) if office is None else office)
+        + np.take(world.response_channel, ticket.channel)
+    )
+
+
+def response_hours(world: World, premium: Array, log_hours: Array) -> Array:
+    """Hours to the first human reply."""
+    hours = np.exp(log_hours)
+    if world.response_split_hours is None:
+        return hours
+    return split_response(hours, premium, world.response_split_hours)
+
+
+def fcr_chance(world: World, ticket: Tickets, personal: Array, slow: Array) -> Array:
+    """Chance of a resolution at first contact; `slow` is the log response hours minus 0.7."""
+    return logistic(
+        world.fcr_base
+        + world.fcr_severity * (ticket.severity - 1)
+        + world.fcr_personal * personal
+        + world.fcr_language_mismatch * ticket.language_mismatch
+        + world.fcr_load * ticket.load
+        + world.fcr_response * slow
+    )
+
+
+def escalation_chance(world: World, ticket: Tickets, fcr: Array) -> Array:
+    """Chance that a ticket is escalated."""
+    return logistic(
+        world.escalation_base
+        + world.escalation_severity * (ticket.severity - 1)
+        + world.escalation_fcr * fcr
+        + world.escalation_load * ticket.load
+        + world.escalation_premium * ticket.premium
+    )
+
+
+def resolution_mean(
+    world: World, ticket: Tickets, slow: Array, fcr: Array, escalated: Array
+) -> Array:
+    """Mean log hours to the resolution."""
+    return (
+        world.resolution_base
+        + world.resolution_severity * (ticket.severity - 1)
+        + world.resolution_fcr * fcr
+        + world.resolution_escalation * escalated
+        + world.resolution_load * ticket.load
+        + world.resolution_response * slow
+    )
+
+
+def soonest_resolution(first_response: Array) -> Array:
+    """Hours before which nothing is resolved."""
+    return first_response * 1.02 + 0.05
 
 
 def follow_up_chance(
@@ -459,6 +549,32 @@ def follow_up_chance(
         + world.follow_up_severe * (severity == 3)
     )
     return np.where(in_pilot, 0.5, usual)
+
+
+def feedback_chance(world: World, severity: Array, fcr: Array) -> Array:
+    """Chance that a customer says what should be better, a day to three after the resolution."""
+    return logistic(
+        world.feedback_base
+        + world.feedback_severe * (severity == 3)
+        + world.feedback_unresolved * (1.0 - fcr)
+    )
+
+
+def acted_on_chance(world: World, premium: Array, load: float | Array) -> Array:
+    """Chance that the company acts on a piece of feedback, one to five weeks after it came."""
+    return logistic(
+        world.acted_on_base + world.acted_on_premium * premium + world.acted_on_load * load
+    )
+
+
+def feedback_delay(u: Array) -> Array:
+    """Hours from the resolution to the feedback, for a uniform draw."""
+    return (FEEDBACK_DAYS[0] + (FEEDBACK_DAYS[1] - FEEDBACK_DAYS[0]) * u) * DAY
+
+
+def answer_delay(u: Array) -> Array:
+    """Hours from the feedback to the decision on it, for a uniform draw."""
+    return (ANSWER_DAYS[0] + (ANSWER_DAYS[1] - ANSWER_DAYS[0]) * u) * DAY
 
 
 def split_response(hours: Array, premium: Array, limit: float) -> Array:
@@ -480,6 +596,11 @@ def shock_at_reply(world: World, seed: int, ticket: Tickets) -> Array:
         + world.effect_language_mismatch * ticket.language_mismatch
         + world.effect_empathy * agent_empathy(seed, ticket.agent)
     )
+
+
+def shock_of_feedback(world: World, ticket: Tickets) -> Array:
+    """What hearing that the own feedback was acted on does to experience."""
+    return world.effect_feedback * (ticket.feedback & ticket.acted_on & ticket.told)
 
 
 def shock_at_resolution(world: World, ticket: Tickets) -> Array:
@@ -598,6 +719,7 @@ def simulate(
         arrive(created + ticket.first_response, rows, at_reply)
         arrive(created + ticket.resolution, rows, at_resolution)
         arrive(ticket.follow_up_at, rows, current.effect_follow_up * ticket.follow_up)
+        arrive(ticket.answered_at, rows, shock_of_feedback(current, ticket))
         harm[week + 1, rows] += ticket.severity == 3
         parts.append(replace(ticket, shock=at_intake + at_reply + at_resolution))
 

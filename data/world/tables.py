@@ -1,4 +1,4 @@
-"""The twelve raw tables of a simulated history, as the company would export them."""
+"""The raw tables of a simulated history, as the company would export them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from data.world import commerce, support
+from data.world import care, commerce, support, voice
 from data.world.draws import Array
 from data.world.record import Scene
 
@@ -24,6 +24,12 @@ PREFIXES = {
     "loyalty": "LO",
     "selfservice": "SS",
     "web_sessions": "WS",
+    "calls": "CA",
+    "qa_reviews": "QA",
+    "reviews": "RV",
+    "social_mentions": "SM",
+    "referrals": "RF",
+    "feedback": "FB",
 }
 
 
@@ -53,17 +59,23 @@ def all_tables(scene: Scene) -> dict[str, pa.Table]:
     placed = commerce.place_orders(scene)
     story = support.tell(scene)
     rows = {
-        "customers": commerce.customers(scene),
+        "customers": commerce.customers(scene, placed),
         "subscriptions": commerce.subscriptions(scene),
         "orders": commerce.orders(scene, placed),
         "returns": commerce.returns(scene, placed),
         "tickets": support.tickets(scene, story),
         "ticket_events": support.ticket_events(scene, story),
         "messages": support.messages(scene, story),
-        "surveys": support.surveys(scene, story),
-        "outreach": support.outreach(scene, story, placed),
+        "calls": support.calls(scene, story),
+        "qa_reviews": support.qa_reviews(scene, story),
+        "surveys": voice.surveys(scene, story, placed),
+        "outreach": care.outreach(scene, story, placed),
         "loyalty": commerce.loyalty(scene, placed),
-        "selfservice": support.selfservice(scene, story),
+        "selfservice": care.selfservice(scene, story),
         "web_sessions": commerce.web_sessions(scene),
+        "reviews": voice.reviews(scene, placed),
+        "social_mentions": voice.social_mentions(scene),
+        "referrals": voice.referrals(scene),
+        "feedback": voice.feedback(scene, story),
     }
     return {name: scene.recorder.table(name, PREFIXES[name], part) for name, part in rows.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -25,11 +25,13 @@ PHRASES = Path(__file__).parent / "phrases"
 
 KINDS = (
     "request", "bot_ack", "bot_loop", "to_bot", "reply", "note", "ask", "answer", "chase",
-    "second_reply", "thanks",
+    "second_reply", "thanks", "bot_fallback", "clarify", "correction", "comment",
 )  # fmt: skip
-BY_CUSTOMER = ("request", "to_bot", "answer", "chase", "thanks")
+BY_CUSTOMER = ("request", "to_bot", "answer", "chase", "thanks", "comment")
 TONES = ("angry", "unhappy", "neutral", "happy", "delighted", "sarcastic")
-SARCASTIC = 0.03  # of angry and unhappy messages
+SARCASTIC = 0.05  # of angry and unhappy messages
+SILENT = 0.30  # of customers' messages that say nothing of how they feel
+ASIDE = 0.25  # of those that say it one or two steps away from how they feel
 TYPOS = 0.05  # of customers' messages
 
 LEVELS: dict[str, tuple[str, ...]] = {
@@ -44,13 +46,17 @@ LEVELS: dict[str, tuple[str, ...]] = {
 }
 AXES: dict[str, tuple[str, ...]] = {
     "opener": ("polite",),
-    "product": ("product",),
+    "opener_again": ("polite",),
+    "tried": ("polite",),
+    "product": ("polite", "topic", "product"),
     "situation": ("polite", "topic"),
     "detail": ("polite",),
     "feeling": ("polite", "tone"),
     "ask": ("polite",),
     "close": ("polite",),
     "answer": ("polite",),
+    "comment_more": ("polite",),
+    "verdict": ("polite", "tone"),
     "chase": ("polite",),
     "thanks_open": ("polite",),
     "thanks": ("polite", "tone"),
@@ -116,8 +122,14 @@ class Grammar:
     """Patterns and slots of one language."""
 
     joiner: str
+    typos: tuple[tuple[str, str], ...]  # what is meant, what is typed
     patterns: dict[str, list[list[list[str]]]]  # kind -> patterns -> words -> slots
     slots: dict[str, Slot]
+
+
+def tone(score: Array) -> Array:
+    """Index into `TONES` (without sarcasm) of moods on a scale of about -2 to 2."""
+    return np.searchsorted((-1.0, -0.35, 0.45, 1.1), score)
 
 
 def _find(node: dict | list, path: Sequence[str]) -> list:
@@ -157,14 +169,15 @@ def grammar(language: str) -> Grammar:
     words = itertools.chain.from_iterable(itertools.chain.from_iterable(patterns.values()))
     used = set(itertools.chain.from_iterable(words))
     slots = {name: _slot(name, content[name], content["joiner"]) for name in sorted(used)}
-    return Grammar(content["joiner"], patterns, slots)
+    typos = tuple((right, wrong) for right, wrong in content["typos"])
+    return Grammar(content["joiner"], typos, patterns, slots)
 
 
 def compose(seed: int, lines: Lines) -> pa.Array:
     """The text of every line. A line's text depends on its own entry alone."""
     if not lines.id.size:
         return pa.array([], pa.string())
-    lines = _with_sarcasm(seed, lines)
+    lines = _as_said(seed, lines)
     spoken: list[pa.Array] = []
     positions: list[Array] = []
     group = lines.language * len(KINDS) + lines.kind
@@ -191,27 +204,33 @@ def compose(seed: int, lines: Lines) -> pa.Array:
     return _with_typos(seed, lines, text)
 
 
-def _with_sarcasm(seed: int, lines: Lines) -> Lines:
-    sarcastic = (lines.tone < 2) & happens(seed, "sarcasm", SARCASTIC, lines.id)
-    tone = np.where(sarcastic, TONES.index("sarcastic"), lines.tone)
-    values = {f.name: getattr(lines, f.name) for f in fields(Lines)}
-    return Lines(**{**values, "tone": tone})
+def _as_said(seed: int, lines: Lines) -> Lines:
+    """What people show of their mood: some nothing, some more or less of it, some the reverse."""
+    neutral, most = TONES.index("neutral"), TONES.index("delighted")
+    u = uniform(seed, "shown", lines.id)
+    away = np.take((-2, -1, 1, 2), (4 * uniform(seed, "shown away", lines.id)).astype(int))
+    shifted = np.clip(lines.tone + away, 0, most)
+    tone = np.where(u < SILENT, neutral, np.where(u < SILENT + ASIDE, shifted, lines.tone))
+    sarcastic = (tone < neutral) & happens(seed, "sarcasm", SARCASTIC, lines.id)
+    return replace(lines, tone=np.where(sarcastic, TONES.index("sarcastic"), tone))
 
 
 def _with_typos(seed: int, lines: Lines, text: pa.Array) -> pa.Array:
     typing = np.isin(lines.kind, [KINDS.index(kind) for kind in BY_CUSTOMER])
     rows = np.flatnonzero(typing & happens(seed, "typo", TYPOS, lines.id))
     where = uniform(seed, "typo where", lines.id[rows])
-    what = (uniform(seed, "typo what", lines.id[rows]) * 3).astype(int)
+    slips = [grammar(LANGUAGES[language]).typos for language in lines.language[rows]]
     originals = text.take(pa.array(rows)).to_pylist()
-    changed = [_mistype(*row) for row in zip(originals, where, what, strict=True)]
+    changed = [_mistype(*row) for row in zip(originals, slips, where, strict=True)]
     mask = np.zeros(len(text), dtype=bool)
     mask[rows] = True
     return pc.replace_with_mask(text, pa.array(mask), pa.array(changed, pa.string()))
 
 
-def _mistype(text: str, where: float, what: int) -> str:
-    """Leave out, repeat or swap one character."""
-    at = int(where * (len(text) - 1))
-    head, pair, tail = text[:at], text[at : at + 2], text[at + 2 :]
-    return head + (pair[1:], pair[0] + pair, pair[::-1])[what] + tail
+def _mistype(text: str, slips: tuple[tuple[str, str], ...], where: float) -> str:
+    """Make one of the slips that the text allows; a text that allows none stays as it is."""
+    possible = [(right, wrong) for right, wrong in slips if right in text]
+    if not possible:
+        return text
+    right, wrong = possible[int(where * len(possible))]
+    return text.replace(right, wrong, 1)

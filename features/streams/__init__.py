@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from features.streams import care, commerce, tickets, voice
+from features.streams import agents, care, commerce, replies, tickets, voice
 
-STREAMS = (*tickets.STREAMS, *voice.STREAMS, *care.STREAMS, *commerce.STREAMS)
+STREAMS = (
+    *tickets.STREAMS,
+    *replies.STREAMS,
+    *agents.STREAMS,
+    *voice.STREAMS,
+    *care.STREAMS,
+    *commerce.STREAMS,
+)
 
 STREAM = {stream.name: stream for stream in STREAMS}

@@ -33,13 +33,17 @@ def test_imports_point_one_way(path: Path) -> None:
     assert not {name for name in imported(path) if name.split(".")[0] in above}
 
 
-def test_one_file_imports_mlflow() -> None:
+@pytest.mark.parametrize(
+    ("package", "file"),
+    [("mlflow", "pipelines/tracking.py"), ("pyspark", "pipelines/cluster.py")],
+)
+def test_one_file_imports_it(package: str, file: str) -> None:
     users = [
         p.relative_to(ROOT).as_posix()
         for p in MODULES
-        if any(name.split(".")[0] == "mlflow" for name in imported(p))
+        if any(name.split(".")[0] == package for name in imported(p))
     ]
-    assert users == ["pipelines/tracking.py"]
+    assert users == [file]
 
 
 def test_nothing_loads_a_pickle_or_asks_the_clock_for_data() -> None:

@@ -3,82 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow.dataset as ds
 import pytest
-import yaml
 
 from models.estimator import RetentionModel
+from tests.acceptance.project import SMALL, Project, copied
 
-ROOT = Path(__file__).resolve().parents[2]
 TASKS = ("churn", "repeat_purchase")
-SMALL: dict[str, dict[str, Any]] = {
-    "source": {"buckets": 3},
-    "world": {"customers": 1500},
-    "train": {"test_origins": 2},
-    "evaluate": {"resamples": 100},
-    "explain": {"rows": 500, "resamples": 50, "dependence_features": 3},
-}
-
-
-class Project:
-    """A copy of the code in a folder of its own, with its own params and outputs."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.artifacts = root / "artifacts"
-
-    def set(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        path = self.root / "params.yaml"
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for section, keys in changes.items():
-            values[section] |= keys
-        path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-
-    def run(self, *command: str, expect: int = 0) -> str:
-        """Run a command in the project; returns what it printed, both streams."""
-        environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "MLFLOW_TRACKING_URI": f"sqlite:///{self.root}/mlflow.db",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
-        done = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def retention(self, *arguments: str, expect: int = 0) -> str:
-        return self.run(sys.executable, "-m", "pipelines.cli", *arguments, expect=expect)
-
-    def json(self, name: str) -> Any:
-        return json.loads((self.artifacts / name).read_text(encoding="utf-8"))
-
-    def feature_rows(self) -> pd.DataFrame:
-        files = sorted(str(path) for path in (self.artifacts / "features").glob("*.parquet"))
-        return ds.dataset(files).to_table().to_pandas()
-
-
-def copied(to: Path) -> Project:
-    for name in ("data", "features", "models", "pipelines", "reports"):
-        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "dvc.yaml", ".dvcignore"):
-        shutil.copy(ROOT / name, to / name)
-    project = Project(to)
-    project.run("dvc", "init", "--no-scm", "--quiet")
-    project.run("dvc", "config", "core.analytics", "false")
-    return project
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_every_row_read_is_accounted_for(project: Project) -> None:
     tables = project.json("contract.json")["tables"]
-    assert len(tables) == 12
+    assert len(tables) == 18
     for name, table in tables.items():
         assert table["read"] == table["kept"] + table["quarantined"] + table["duplicates"], name
         kept = ds.dataset(project.artifacts / "tables" / name, format="parquet").count_rows()
@@ -164,6 +101,7 @@ def test_the_registered_model_predicts_the_list(project: Project, task: str) -> 
 import mlflow, mlflow.lightgbm, numpy as np, pandas as pd, pyarrow.dataset as ds
 from pathlib import Path
 from models.estimator import RetentionModel
+from tests.acceptance.project import SMALL, Project, copied
 booster = mlflow.lightgbm.load_model("models:/retention-world-{task.replace("_", "-")}@challenger")
 files = sorted(str(p) for p in Path("artifacts/features").glob("*.parquet"))
 rows = ds.dataset(files).to_table().to_pandas()
@@ -229,10 +167,10 @@ def test_the_same_inputs_give_the_same_bytes(project: Project, tmp_path: Path) -
     """In one process instead of DVC's many, with one worker instead of one per core."""
     other = copied(tmp_path)
     other.set(SMALL)
-    stages = "source.main(); ingest.main(); featurize.main()"
+    stages = "source.main(); ingest.main(); tone.main(); featurize.main(); audit.main()"
     for stage in ("train", "evaluate", "explain"):
         stages += "".join(f"; {stage}.main({task!r})" for task in TASKS)
-    names = "source, ingest, featurize, train, evaluate, explain, score, report"
+    names = "source, ingest, tone, featurize, audit, train, evaluate, explain, score, report"
     code = f"from pipelines import {names}\nif __name__ == '__main__':\n    {stages}"
     script = other.root / "all_stages.py"
     script.write_text(f"{code}; score.main(); report.main()\n", encoding="utf-8")

@@ -1,13 +1,17 @@
 """Real datasets for the source tests.
 
 A module that names one (`DATASET = "online_retail"`) gets it ingested once, as the fixture
-`ingested`. Without the datasets those tests are left out, unless CI=true: then they run and fail.
+`ingested`. Without the datasets, or without PostgreSQL's programs for the fixture `postgres`, those
+tests are left out, unless CI=true: then they run and fail.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +80,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     absent = [
         item
         for item in items
-        if "dataset" in getattr(item, "fixturenames", ())
-        and isinstance(item, pytest.Function)
-        and not _present(item.module.DATASET)
+        if isinstance(item, pytest.Function)
+        and (
+            ("dataset" in item.fixturenames and not _present(item.module.DATASET))
+            or ("postgres" in item.fixturenames and postgres_program("initdb") is None)
+        )
     ]
     if absent:
         config.hook.pytest_deselected(items=absent)
@@ -97,3 +103,34 @@ def ingested(dataset: source.Source, tmp_path_factory: pytest.TempPathFactory) -
     out, quarantine = folder / "tables", folder / "quarantine"
     contract = ingest(dataset, source.root_of(dataset), out, quarantine, buckets=4)
     return open_ingested(contract, out, quarantine)
+
+
+def postgres_program(name: str) -> str | None:
+    """A program of the system's PostgreSQL package, which Debian keeps off the PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return shutil.which(name) or (str(found[-1]) if found else None)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a real, empty PostgreSQL server that lives as long as the tests."""
+    initdb, control = postgres_program("initdb"), postgres_program("pg_ctl")
+    assert initdb is not None and control is not None, "install postgresql"
+    # The server refuses to run as root, and a socket's path must be short.
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        Path(folder).chmod(0o777)
+        data = f"{folder}/data"
+
+        def run(*command: str) -> None:
+            subprocess.run(
+                [*user, *command], check=True, stdout=subprocess.DEVNULL, cwd=folder, timeout=60
+            )
+
+        run(initdb, "-D", data, "-U", "shop", "-A", "trust", "--no-sync", "-E", "UTF8")
+        settings = f"-k {folder} -c listen_addresses= -c fsync=off -c timezone=Asia/Tokyo"
+        run(control, "-D", data, "-w", "-l", f"{folder}/log", "-o", settings, "start")
+        try:
+            yield f"postgresql://shop:geheim@/postgres?host={folder}"
+        finally:
+            run(control, "-D", data, "-m", "immediate", "-w", "stop")

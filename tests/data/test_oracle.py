@@ -171,8 +171,14 @@ def without_the_future(scene: Scene, moment: float) -> Scene:
     experience, harm = history.experience.copy(), history.harm.copy()
     experience[week + 1 :], harm[week + 1 :] = 3.0, 0.0
     ticket: Tickets = history.tickets.at(np.flatnonzero(history.tickets.created < moment))
-    # How open tickets end is taken from the truth (docs/world.md); follow-ups are not.
-    sent = ticket.follow_up & (ticket.follow_up_at < moment)
+    # How open tickets end is taken from the truth (docs/world.md); what follows them is not.
+    ticket = replace(
+        ticket,
+        follow_up=ticket.follow_up & (ticket.follow_up_at < moment),
+        feedback=ticket.feedback & (ticket.feedback_at < moment),
+        acted_on=ticket.acted_on & (ticket.answered_at < moment),
+        answered_at=np.where(ticket.answered_at < moment, ticket.answered_at, np.inf),
+    )
     return replace(
         scene,
         history=replace(
@@ -180,7 +186,7 @@ def without_the_future(scene: Scene, moment: float) -> Scene:
             load=np.where(np.arange(history.load.size) > week, 9.0, history.load),
             experience=experience,
             harm=harm,
-            tickets=replace(ticket, follow_up=sent),
+            tickets=ticket,
             decided=np.where(keep, history.decided, np.inf),
             left=np.where(keep, history.left, np.inf),
             involuntary=history.involuntary & keep,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from data import world
-from data.contracts import TABLE, TABLES
+from data.contracts import TABLE
 from data.source import load
 from data.world.draws import poisson, uniform
 from data.world.parameters import WORLDS, World
@@ -58,8 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def digests(folder: Path) -> dict[str, str]:
     return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.glob("*.parquet"))
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.glob("*/*.parquet"))
     }
 
 
@@ -80,7 +82,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
     for name, seed in (("again", 5), ("other", 6)):
         world.generate(tmp_path / name, customers=300, months=MONTHS, seed=seed)
     assert digests(tmp_path / "again") == digests(folder)
-    assert digests(tmp_path / "other")["orders.parquet"] != digests(folder)["orders.parquet"]
+    part = "orders/part-00000.parquet"
+    assert digests(tmp_path / "other")[part] != digests(folder)[part]
 
 
 def test_customers_come_out_the_same_however_they_are_grouped() -> None:
@@ -91,6 +94,38 @@ def test_customers_come_out_the_same_however_they_are_grouped() -> None:
     ]
     for name, table in whole.items():
         assert pa.concat_tables([part[name] for part in parts]).equals(table), name
+
+
+def test_the_number_of_workers_changes_no_byte(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "CHUNK", 150)
+    lines: list[str] = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        world.generate(
+            out, customers=300, months=MONTHS, seed=5, workers=workers, progress=lines.append
+        )
+    assert digests(tmp_path / "1") == digests(tmp_path / "2")
+    assert len(list((tmp_path / "1" / "orders").iterdir())) == 2
+    whole, parts = (pq.read_table(at / "orders") for at in (folder, tmp_path / "1"))
+    assert whole.equals(parts)
+    assert "150 of 300 customers" in lines[0] and lines[0].endswith(" left")
+    assert "300 of 300 customers" in lines[1] and "left" not in lines[1]
+
+
+def test_the_run_off_adds_what_comes_later_and_changes_nothing_before() -> None:
+    ids = np.arange(1, 401)
+    sealed = world.tables(ids, months=3, seed=5)
+    opened = world.tables(ids, months=3, seed=5, run_off=2)
+    end = datetime(2023, 9, 30, 15, tzinfo=UTC)  # 1 October 2023, 00:00 in Tokyo
+    for name, table in opened.items():
+        known = pa.array([at < end for at in table["known_at"].to_pylist()])
+        assert table.filter(known).equals(sealed[name]), name
+        if name != "customers":
+            assert table.num_rows > sealed[name].num_rows, name
+    newest = pc.max(opened["customers"]["signup_at"]).as_py()
+    assert newest < end
 
 
 def test_a_draw_depends_on_its_key_and_not_on_its_neighbours() -> None:
@@ -120,7 +155,8 @@ def test_poisson_counts_follow_the_inverse_distribution() -> None:
 
 def test_the_selects_yield_the_canonical_columns(folder: Path) -> None:
     source = load("world")
-    assert source.tables == tuple(table.name for table in TABLES)
+    # `attributes` are what one company alone records: this one records nothing of the kind.
+    assert set(source.tables) == set(TABLE) - {"attributes"} == set(world.TABLE_NAMES)
     for name in source.tables:
         select = source.select(name).replace("{root}", str(folder))
         described = query(f"DESCRIBE {select}")
@@ -129,7 +165,7 @@ def test_the_selects_yield_the_canonical_columns(folder: Path) -> None:
         ], name
 
 
-@pytest.mark.parametrize("name", [table.name for table in TABLES])
+@pytest.mark.parametrize("name", world.TABLE_NAMES)
 def test_only_allowed_values_are_written(raw: dict[str, pa.Table], name: str) -> None:
     for column in TABLE[name].columns:
         if column.allowed and column.name in raw[name].column_names:
@@ -433,4 +469,5 @@ def test_an_unknown_world_is_refused_with_the_known_names(tmp_path: Path) -> Non
 
 def test_a_world_may_be_tiny(tmp_path: Path) -> None:
     world.generate(tmp_path, customers=1, months=1, seed=1)
-    assert sorted(path.stem for path in tmp_path.glob("*.parquet")) == sorted(TABLE)
+    written = sorted(path.parent.name for path in tmp_path.glob("*/*.parquet"))
+    assert written == sorted(world.TABLE_NAMES)

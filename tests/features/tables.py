@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 import pandas as pd
+import pytest
 
-from data.contracts import TABLE
+from data.calendar import WorkingCalendar
+from data.contracts import TABLE, TABLES
+from features.aggregates import SHRINKAGE
+from features.catalog import features
 from features.facts import connect
+from features.table import with_features
 
-UTC = "UTC"
+AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+FEATURES = {f.name: f for f in features((30, 90, 180, 365), [t.name for t in TABLES])}
+
+Row = dict[str, Any]
 
 
 def table(name: str, *rows: dict[str, Any]) -> pd.DataFrame:
@@ -39,6 +48,46 @@ def customer(customer_id: str = "C1", signup: str = "2020-01-01", **more: Any) -
     } | more
 
 
-def database(time_zone: str = UTC, /, **tables: pd.DataFrame) -> duckdb.DuckDBPyConnection:
-    """A connection with the canonical views over these tables."""
-    return connect(tables, time_zone)
+def database(
+    time_zone: str = "UTC", calendar: WorkingCalendar | None = None, /, **tables: pd.DataFrame
+) -> duckdb.DuckDBPyConnection:
+    """A connection with the canonical views over these tables, on the default calendar."""
+    return connect(tables, time_zone, calendar or WorkingCalendar())
+
+
+def value(
+    name: str,
+    at: str | datetime = AS_OF,
+    time_zone: str = "UTC",
+    calendar: WorkingCalendar | None = None,
+    /,
+    **tables: list[Row],
+) -> Any:
+    """Feature `name` of customer C1 at `at`; every row belongs to C1 unless it says otherwise."""
+    filled = {key: [{"customer_id": "C1"} | row for row in rows] for key, rows in tables.items()}
+    filled.setdefault("customers", [customer("C1")])
+    frames = {key: table(key, *rows) for key, rows in filled.items()}
+    connection = database(time_zone, calendar, **frames)
+    rows = pd.DataFrame({"customer_id": ["C1"], "as_of": [pd.to_datetime(at, utc=True)]})
+    return with_features(connection, rows, [FEATURES[name]], {})[name][0]
+
+
+def shrunk(k: float, n: int, reference: float) -> Any:
+    """A share of k in n, as METHODS A (RATE) shrinks it."""
+    return pytest.approx((k + SHRINKAGE * reference) / (n + SHRINKAGE), rel=1e-6)
+
+
+def ticket(at: str = "2024-05-10T00:00:00", name: str = "T1", **more: Any) -> Row:
+    return {"ticket_id": name, "event_id": name, "event_at": at, "channel": "mail"} | more
+
+
+def step(kind: str, at: str, name: str = "T1", **more: Any) -> Row:
+    return {"ticket_id": name, "kind": kind, "event_at": at} | more
+
+
+def message(author: str, at: str, name: str = "T1", **more: Any) -> Row:
+    return {"ticket_id": name, "author": author, "event_at": at} | more
+
+
+def version(row: Row, number: int, known_at: str, **more: Any) -> Row:
+    return row | {"record_version": number, "known_at": known_at} | more

@@ -84,6 +84,9 @@ def test_sign_and_coverage_on_the_hand_labelled_cases(language: str, at_least: i
         ("時間がかかった。でも、とても満足です", "positive"),
         ("壊れて使えない", "negative"),
         ("期待していたのに", "negative"),
+        ("ポイントが付与されていません", "negative"),
+        ("画面が表示できません", "negative"),
+        ("ここまで丁寧なサポートは他にありません", "positive"),
     ],
 )
 def test_japanese_idioms_negation_and_contrast(text: str, expected: str) -> None:
@@ -101,6 +104,10 @@ def test_japanese_idioms_negation_and_contrast(text: str, expected: str) -> None
         ("Thanks for nothing", "negative"),
         ("The agent was polite but nothing was resolved", "negative"),
         ("It doesn’t work", "negative"),
+        ("The page won't load", "negative"),
+        ("It fails to sync with my phone", "negative"),
+        ("No, this did not help", "negative"),
+        ("It was easy to install.\nBut it no longer connects and the app is useless.", "negative"),
     ],
 )
 def test_english_idioms_negation_and_contrast(text: str, expected: str) -> None:
@@ -115,10 +122,13 @@ def test_english_idioms_negation_and_contrast(text: str, expected: str) -> None:
         ("Please help me with my order", "en"),
         ("Thank you in advance", "en"),
         ("Kind regards", "en"),
+        ("How do I create, save and load a file?", "en"),
+        ("Any help would be much appreciated", "en"),
         ("お世話になっております。", "ja"),
         ("よろしくお願いいたします。", "ja"),
         ("恐れ入りますが、領収書をお送りください。", "ja"),
         ("ご返信いただけますと幸いです。", "ja"),
+        ("画面を表示してポイントを付与します。", "ja"),
         ("请问怎么退款？", "zh"),
         ("안녕하세요. 확인 부탁드립니다.", "ko"),
     ],
@@ -199,6 +209,20 @@ def test_lengths_must_agree() -> None:
         polarity(["a", "b"], ["en"])
 
 
+def test_each_sentence_of_a_long_message_counts_for_itself() -> None:
+    bad = "The update is awful."
+    alone, twice, with_filler = (
+        score(text, "en") for text in (bad, f"{bad} {bad}", f"I use two screens. {bad}")
+    )
+
+    assert twice < alone < 0
+    assert with_filler == alone
+
+
+def test_an_html_entity_is_read_as_its_character() -> None:
+    assert score("It works&nbsp;!", "en") == score("It works !", "en") > 0
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(), st.sampled_from([None, "en", "ja", "ko", "zh"]))
 def test_any_text_gives_nan_or_a_value_within_bounds(text: str, language: str | None) -> None:
@@ -240,7 +264,7 @@ def test_no_two_japanese_entries_reduce_to_the_same_symbols() -> None:
     tokenizer = resources.tokenizer()
     streams: dict[tuple[str, ...], list[str]] = {}
     for entry in lexicon("ja"):
-        if entry.role != "booster":
+        if entry.role in ("word", "formula"):
             stream = tuple(resources.stream(entry.text, tokenizer)[0])
             streams.setdefault(stream, []).append(entry.text)
 

@@ -19,6 +19,7 @@ from models.evaluation import (
     METRICS,
     bootstrap_metrics,
     by_as_of,
+    chance_ece,
     clustered_standard_error,
     gains,
     paired_gain,
@@ -26,6 +27,7 @@ from models.evaluation import (
     rate_interval,
     reliability,
     resampled_counts,
+    spiegelhalter_z,
 )
 
 
@@ -133,9 +135,14 @@ def test_a_constant_shift_is_measured_as_it_is() -> None:
         (
             [0, 0, 0],
             [0.1, 0.2, 0.3],
-            {"auc", "pr_auc", "lift_top_decile", "calibration_slope", "calibration_intercept"},
+            {name for name in METRICS if name.startswith(("lift", "calibration"))}
+            | {"auc", "pr_auc"},
         ),
-        ([1, 1], [0.1, 1.0], {"auc", "calibration_slope", "calibration_intercept"}),
+        (
+            [1, 1],
+            [0.1, 1.0],
+            {"auc"} | {name for name in METRICS if name.startswith("calibration")},
+        ),
         ([0, 1, 0, 1], [0.3] * 4, {"calibration_slope", "calibration_intercept"}),
         ([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], {"calibration_slope", "calibration_intercept"}),
         ([0, 1], [1.0, 0.0], {"calibration_slope", "calibration_intercept"}),
@@ -210,11 +217,55 @@ def test_intervals_equal_those_of_refitting_every_resample() -> None:
     draws = [point_metrics(y, p, counts) for counts in resampled_counts(len(y), 200, 3)]
     for name in METRICS:
         low, high = np.quantile([draw[name] for draw in draws], (0.025, 0.975))
-        # Slope and intercept take one Newton step; ECE is re-centred, so it is tested elsewhere.
+        # Calibration takes one Newton step; the squared ECE is re-centred and tested elsewhere.
         slack = 0.05 * (high - low) if name.startswith("calibration") else 1e-12
-        if name != "ece":
+        if name not in ("ece", "brier_reliability", "brier_resolution"):
             assert intervals[name]["low"] == pytest.approx(low, abs=slack)
             assert intervals[name]["high"] == pytest.approx(high, abs=slack)
+
+
+def test_the_brier_score_is_reliability_minus_resolution_plus_uncertainty() -> None:
+    # Two groups: predicted .2 and .6, observed .4 and .5, overall .45. By hand, without noise:
+    # reliability (.2^2 + .1^2) / 2, resolution .05^2, uncertainty .45 * .55.
+    p = [0.2] * 1000 + [0.6] * 1000
+    y = ([1] * 400 + [0] * 600) + ([1] * 500 + [0] * 500)
+    found = point_metrics(y, p)
+    assert found["brier_reliability"] == pytest.approx(0.025, abs=3e-4)
+    assert found["brier_resolution"] == pytest.approx(0.0025, abs=3e-4)
+    assert found["brier_uncertainty"] == pytest.approx(0.2475)
+    assert found["brier"] == pytest.approx(
+        found["brier_reliability"] - found["brier_resolution"] + found["brier_uncertainty"]
+    )
+
+
+def test_calibration_in_the_large_is_the_shift_in_log_odds() -> None:
+    # A constant 0.2 where 0.5 happen: logit(.5) - logit(.2) = log 4.
+    found = point_metrics([0, 1] * 50, [0.2] * 100)
+    assert found["calibration_in_the_large"] == pytest.approx(np.log(4))
+    far_off = point_metrics([0, 1] * 50, [1e-9] * 100)
+    assert far_off["calibration_in_the_large"] == pytest.approx(np.log(1e9), rel=1e-6)
+
+
+def test_lift_at_5_and_20_percent_by_hand() -> None:
+    p = np.linspace(0.95, 0.05, 20)
+    y = [1, 0, 1, 1] + [0] * 15 + [1]
+    found = point_metrics(y, p)
+    assert found["lift_top_5_percent"] == pytest.approx(1 / (4 / 20))
+    assert found["lift_top_20_percent"] == pytest.approx((3 / 4) / (4 / 20))
+
+
+def test_an_ece_within_chance_is_told_from_one_beyond_it() -> None:
+    y, p, _ = simulated(5000, seed=12)
+    chance = chance_ece(y, p)
+    assert point_metrics(y, p)["ece"] < chance < 0.02
+    assert point_metrics(y, np.minimum(p + 0.03, 1))["ece"] > chance
+
+
+def test_spiegelhalters_z_by_hand_and_its_spread_under_calibration() -> None:
+    # (1 - .2) * .6 + (0 - .9) * -.8 over sqrt(.36 * .16 + .64 * .09).
+    assert spiegelhalter_z([1, 0], [0.2, 0.9]) == pytest.approx(1.2 / np.sqrt(0.1152))
+    z = [spiegelhalter_z(*simulated(2000, seed)[:2]) for seed in range(60)]
+    assert abs(np.mean(z)) < 0.4 and 0.75 < np.std(z) < 1.25
 
 
 def test_copies_of_a_customers_row_add_no_certainty() -> None:

@@ -166,7 +166,7 @@ def test_rows_finds_each_part_of_an_origin_in_the_table():
     as_of = pd.Series(
         [m[0], m[3], m[1], m[2], m[0]], dtype="datetime64[us, UTC]", index=list("abcde")
     )
-    train, calibration, test = origin.rows(as_of)
+    train, calibration, test = origin.rows(pd.DataFrame({"as_of": as_of}))
     assert (train.tolist(), calibration.tolist(), test.tolist()) == ([0, 4], [3], [1])
 
 

@@ -21,14 +21,14 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_a_local_store_hands_out_its_own_folder(run: Path) -> None:
-    with Store(str(run)).tables(["orders"], 1) as folder:
-        assert folder == run / "tables"
+    with Store(str(run)).bucket(["tables/orders"], 1) as folder:
+        assert folder == run
 
 
 def test_a_remote_store_hands_out_a_copy_of_one_bucket_and_removes_it(run: Path) -> None:
-    with Store(run.as_uri()).tables(["orders"], 1) as folder:
+    with Store(run.as_uri()).bucket(["tables/orders"], 1) as folder:
         files = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
-        assert files == ["orders/bucket=001.parquet"]
+        assert files == ["tables/orders/bucket=001.parquet"]
         assert (folder / files[0]).read_bytes() == b"bucket 1"
     assert not folder.exists()
 
@@ -47,7 +47,7 @@ def test_what_is_missing_is_named_with_the_cure(run: Path) -> None:
     store = Store(run.as_uri())
     with (
         pytest.raises(InputError, match=r"orders/bucket=007.parquet does not exist; copy"),
-        store.tables(["orders"], 7),
+        store.bucket(["tables/orders"], 7),
     ):
         pass
     with pytest.raises(InputError, match=r"summary.json does not exist; copy"):

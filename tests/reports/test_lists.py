@@ -128,6 +128,19 @@ def test_a_category_reason_shows_its_text(folder: Path) -> None:
     assert reasons[1:] == ["(context) Language: en (typical retained customer: ja).", ""]
 
 
+def test_a_reason_whose_two_values_read_alike_is_left_out(
+    tmp_path: Path, frame: pd.DataFrame, catalog: Catalog
+) -> None:
+    slow, *others = frame["reasons"][0]
+    frame.at[0, "reasons"] = [slow | {"value": 0.5, "typical": 0.5004}, *others]
+    write_list(frame, tmp_path, task="churn", catalog=catalog, about=ABOUT, languages=["en"])
+    first, second, third = read_csv(tmp_path / "list.en.csv")[1][6:9]
+    write_list(frame.assign(reasons=[others, *frame["reasons"][1:]]), tmp_path, task="churn",
+               catalog=catalog, about=ABOUT, languages=["en"])  # fmt: skip
+    assert [first, second, third] == read_csv(tmp_path / "list.en.csv")[1][6:9]
+    assert second and not third
+
+
 def test_parquet_keeps_what_was_given(folder: Path) -> None:
     kept = pd.read_parquet(folder / "list.parquet")
     assert kept["customer_id"][0] == FORMULA

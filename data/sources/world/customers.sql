@@ -5,7 +5,7 @@ SELECT
     customer_id,
     event_at,
     known_at,
-    'upsert' AS op,
+    op,
     signup_at,
     language,
     country,
@@ -14,5 +14,8 @@ SELECT
     acquisition,
     relationship,
     channel_pref,
-    contact_opt_in
-FROM read_parquet('{root}/customers.parquet')
+    contact_opt_in,
+    time_zone,
+    birth_year,
+    csr_opt_in
+FROM read_parquet('{root}/customers/*.parquet')

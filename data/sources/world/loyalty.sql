@@ -8,5 +8,7 @@ SELECT
     'upsert' AS op,
     kind,
     points,
-    tier
-FROM read_parquet('{root}/loyalty.parquet')
+    tier,
+    CAST(tier_rank AS BIGINT) AS tier_rank,
+    expires_at
+FROM read_parquet('{root}/loyalty/*.parquet')

@@ -11,5 +11,10 @@ SELECT
     is_public,
     language,
     text,
-    agent_id
-FROM read_parquet('{root}/messages.parquet')
+    agent_id,
+    translated,
+    asks_again,
+    asks_to_clarify,
+    not_understood,
+    corrects
+FROM read_parquet('{root}/messages/*.parquet')

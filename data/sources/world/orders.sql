@@ -5,11 +5,14 @@ SELECT
     customer_id,
     event_at,
     known_at,
-    'upsert' AS op,
+    op,
     order_id,
     status,
     amount,
     discount,
     item_count,
-    category
-FROM read_parquet('{root}/orders.parquet')
+    category,
+    product_id,
+    is_eco,
+    delivered_at
+FROM read_parquet('{root}/orders/*.parquet')

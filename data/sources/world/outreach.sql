@@ -7,7 +7,11 @@ SELECT
     known_at,
     'upsert' AS op,
     kind,
+    action,
+    outreach_id,
     ticket_id,
+    order_id,
+    category,
     campaign,
     arm
-FROM read_parquet('{root}/outreach.parquet')
+FROM read_parquet('{root}/outreach/*.parquet')

@@ -9,5 +9,7 @@ SELECT
     return_id,
     order_id,
     kind,
-    amount
-FROM read_parquet('{root}/returns.parquet')
+    amount,
+    kit_used,
+    under_warranty
+FROM read_parquet('{root}/returns/*.parquet')

@@ -8,4 +8,4 @@ SELECT
     'upsert' AS op,
     kind,
     article_id
-FROM read_parquet('{root}/selfservice.parquet')
+FROM read_parquet('{root}/selfservice/*.parquet')

@@ -11,5 +11,6 @@ SELECT
     plan,
     term_end,
     price,
+    discount_share,
     reason
-FROM read_parquet('{root}/subscriptions.parquet')
+FROM read_parquet('{root}/subscriptions/*.parquet')

@@ -13,5 +13,8 @@ SELECT
     scale_max,
     value,
     touchpoint,
-    ticket_id
-FROM read_parquet('{root}/surveys.parquet')
+    ticket_id,
+    mode,
+    incented,
+    comment
+FROM read_parquet('{root}/surveys/*.parquet')

@@ -9,5 +9,9 @@ SELECT
     ticket_id,
     kind,
     agent_id,
-    CAST(tier AS BIGINT) AS tier
-FROM read_parquet('{root}/ticket_events.parquet')
+    CAST(tier AS BIGINT) AS tier,
+    CAST(own_authority AS BOOLEAN) AS own_authority,
+    CAST(context_passed AS BOOLEAN) AS context_passed,
+    agent_tenure_days,
+    agent_training_hours
+FROM read_parquet('{root}/ticket_events/*.parquet')

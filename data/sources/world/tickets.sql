@@ -11,5 +11,7 @@ SELECT
     CAST(severity AS BIGINT) AS severity,
     channel,
     language,
-    product_id
-FROM read_parquet('{root}/tickets.parquet')
+    product_id,
+    queue_backlog,
+    prior_errors
+FROM read_parquet('{root}/tickets/*.parquet')

@@ -6,5 +6,14 @@ SELECT
     event_at,
     known_at,
     'upsert' AS op,
-    visits
-FROM read_parquet('{root}/web_sessions.parquet')
+    visits,
+    device,
+    load_ms,
+    page_errors,
+    support_searches,
+    contact_page_views,
+    contact_minutes,
+    checkout_failures,
+    payment_failures,
+    consent
+FROM read_parquet('{root}/web_sessions/*.parquet')
