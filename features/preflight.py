@@ -181,7 +181,8 @@ def file_columns(
 def begins(contract_tables: Mapping[str, Any]) -> str:
     """When the first event was known: of the tables that are no lists of customers, if any."""
     every = {n: t["first_known_at"] for n, t in contract_tables.items() if t["first_known_at"]}
-    events = [at for name, at in every.items() if name not in ("customers", "subscriptions")]
+    lists = ("customers", "subscriptions", "loyalty")  # they tell of beginnings long before
+    events = [at for name, at in every.items() if name not in lists]
     return str(min(events or every.values()))
 
 
@@ -240,10 +241,14 @@ def shares(counts: Mapping[str, Any]) -> dict[str, float]:
 
 
 def missing_values(tables: Path, present: Sequence[str]) -> list[tuple[str, str, float]]:
-    """Columns that more than half of a table's rows lack: (table, column, share)."""
+    """Columns that more than half of a table's rows lack: (table, column, share).
+
+    Not of tables with several kinds of rows, most of which have other columns by nature.
+    """
     out = []
     for table in TABLES:
-        if table.name not in present:
+        several = any(column.name in ("kind", "action", "name") for column in table.columns)
+        if table.name not in present or several:
             continue
         given = [c for c in table.columns if c.type in (TEXT, TIMESTAMP) or not c.required]
         lacking = ", ".join(f'avg(("{c.name}" IS NULL)::INTEGER)' for c in given)

@@ -444,7 +444,8 @@ def fixed_settings(seed: int, threads: int) -> dict[str, Any]:
     return {
         "objective": "binary",
         "deterministic": True,
-        "force_row_wise": True,
+        # Faster than by row when a tree looks at a quarter of the features.
+        "force_col_wise": True,
         "seed": seed,
         "num_threads": threads,
         "verbosity": -1,

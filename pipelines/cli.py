@@ -227,6 +227,19 @@ def features(
 
 
 @app.command(rich_help_panel="Look things up")
+def doctor(
+    source: Annotated[
+        str | None, typer.Option(help="A source; that of params.yaml if not given.")
+    ] = None,
+    language: Annotated[Language, typer.Option(help="Language of the advice.")] = Language.en,
+) -> None:
+    """Say what can be modelled from a source's data, and what is wrong with them."""
+    from pipelines import doctor as module
+
+    module.main(source, language.value)
+
+
+@app.command(rich_help_panel="Look things up")
 def sources() -> None:
     """List the sources that `source.name` in params.yaml can be set to."""
     from data import source as module

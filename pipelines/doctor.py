@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from data import ingest, source
 from data.contracts import TABLE
@@ -87,6 +89,7 @@ def examine(chosen: Source, settings: Params, folder: Path) -> Examined:
                 f"{chosen.name} is generated and artifacts/tables holds {contract['source']};"
                 f" run `retention ingest` with source.name: {chosen.name} first"
             )
+        _check_age(contract)
     zone, present = chosen.timezone, list(contract["tables"])
     until = load.as_of_times([contract["observed_until"]], zone)[0]
     last = (
@@ -108,6 +111,16 @@ def examine(chosen: Source, settings: Params, folder: Path) -> Examined:
     return Examined(chosen, settings, contract, tables, root, as_ofs, until, asked, labels)
 
 
+def _check_age(contract: Mapping[str, Any]) -> None:
+    for name in contract["tables"]:
+        file = next(iter(sorted((paths.TABLES / name).glob("bucket=*.parquet"))), None)
+        columns = set() if file is None else set(pq.read_schema(file).names)
+        if not {column.name for column in TABLE[name].all_columns} <= columns:
+            raise InputError(
+                f"artifacts/tables/{name} is of an earlier contract; run `retention ingest` again"
+            )
+
+
 def lines(found: Examined, w: Wording) -> Iterator[str]:
     """The whole examination in one language, line by line."""
     yield f"{found.source.name}: {found.contract['description'][w.language]}"
@@ -119,8 +132,10 @@ def lines(found: Examined, w: Wording) -> Iterator[str]:
         ("more", _more),
         ("verdict", _verdict),
     ):
-        yield f"\n{w.get(f'doctor.{section}')}"
-        for line in part(found, w):
+        told = list(part(found, w))
+        if told:
+            yield f"\n{w.get(f'doctor.{section}')}"
+        for line in told:
             mark = w.get(f"doctor.{line.level}") if line.level else ""
             yield f"  {mark:<5} {line.text}".rstrip()
 
@@ -139,8 +154,6 @@ def _data(found: Examined, w: Wording) -> Iterator[Line]:
         yield Line("look", f"{w.known('tables', warning['table'])}: {w.warning(warning)}")
     for table_name, column, share in preflight.missing_values(found.tables, found.present):
         words = {"table": table_name, "column": column, "share": w.percent(share)}
-        if found.source.snapshot and table_name == "attributes":
-            continue
         yield Line("look", _say(w, "lacking", **words))
 
 
@@ -182,7 +195,8 @@ def _times(found: Examined, w: Wording) -> Iterator[Line]:
             other["days_only"] > preflight.DAY_SHARE for other in seen
         ):
             yield Line("look", _say(w, "night", share=w.percent(table["night"]), **words))
-    first = datetime.fromisoformat(preflight.begins(found.contract["tables"]))
+    begins = preflight.begins(found.contract["tables"])
+    first = datetime.fromisoformat(begins).astimezone(ZoneInfo(zone))
     yield Line(
         "ok",
         _say(

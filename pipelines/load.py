@@ -45,7 +45,14 @@ def supported_features(settings: Params, contract: dict[str, Any]) -> tuple[Feat
     own = attribute_features(chosen)
     if chosen.snapshot:
         return own
-    return (*features(settings.features.windows, contract["tables"], absent), *own)
+    common = features(settings.features.windows, contract["tables"], absent)
+    taken = {feature.name for feature in common} & {feature.name for feature in own}
+    if taken:
+        raise InputError(
+            f"{chosen.name}/source.yaml: attributes.{min(taken)} has the name of a feature that"
+            " every source may have; call it something else"
+        )
+    return (*common, *own)
 
 
 def as_of_times(days: Sequence[str], time_zone: str) -> list[pd.Timestamp]:

@@ -71,7 +71,7 @@ def test_an_attribute_is_the_latest_value_known_before_the_as_of_date() -> None:
     found = rows_of(*ROWS).set_index("customer_id")
     assert found["seats"].tolist()[0] == 7
     assert np.isnan(found["seats"].to_numpy()[1:]).all()
-    assert found["industry"].to_numpy(dtype=object, na_value=None).tolist() == ["banks", None, None]
+    assert found["industry"].fillna("none").tolist() == ["banks", "none", "none"]
 
 
 def test_the_outcome_of_a_snapshot_is_its_flag_and_without_one_nobody_is_eligible() -> None:
@@ -100,6 +100,7 @@ def test_attributes_are_context_told_in_both_languages() -> None:
 
 def test_a_snapshot_has_one_date_and_declares_its_attributes() -> None:
     source(snapshot=True)
-    for wrong in ({"attributes": {}}, {"first_as_of": date(2024, 5, 1)}):
+    wrongs: tuple[dict[str, Any], ...] = ({"attributes": {}}, {"first_as_of": date(2024, 5, 1)})
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="a snapshot has one as-of date"):
             source(snapshot=True, **wrong)

@@ -44,8 +44,8 @@ def test_the_first_finding_of_a_snapshot_is_that_nothing_is_tested_over_time(
 @pytest.mark.parametrize(
     ("language", "said", "not_said"),
     [
-        ("en", "nothing here is tested over time", "As-of dates"),
-        ("ja", "時間をおいた検証はしていません", "データの基準日"),
+        ("en", "nothing here is tested over time", "Data observed until"),
+        ("ja", "時間をおいた検証はしていません", "データの最終日"),
     ],
 )
 def test_a_snapshot_says_so_in_both_languages_and_shows_no_dates(
