@@ -133,7 +133,8 @@ def test_a_reason_whose_two_values_read_alike_is_left_out(
 ) -> None:
     slow, *others = frame["reasons"][0]
     alike = [slow | {"value": 0.5, "typical": 0.5004}, *others]
-    frame = frame.assign(reasons=[alike, *frame["reasons"][1:]])
+    changed: list[object] = [alike, *frame["reasons"].tolist()[1:]]
+    frame = frame.assign(reasons=pd.Series(changed, dtype=object))
     write_list(frame, tmp_path, task="churn", catalog=catalog, about=ABOUT, languages=["en"])
     first, second, third = read_csv(tmp_path / "list.en.csv")[1][6:9]
     write_list(frame.assign(reasons=[others, *frame["reasons"][1:]]), tmp_path, task="churn",
