@@ -68,6 +68,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         }
     )
     monkeypatch.setattr(params, "load", lambda: settings)
+    monkeypatch.setattr(paths, "ARTIFACTS", tmp_path)
     monkeypatch.setattr(paths, "TABLES", tmp_path / "tables")
     monkeypatch.setattr(paths, "CONTRACT", tmp_path / "contract.json")
     monkeypatch.setattr(paths, "FEATURES", tmp_path / "features")
