@@ -1,6 +1,6 @@
 """Taking part in the loyalty programme, and discounts (METHODS S66, S67)."""
 
-from features.aggregates import count, days_since_last, decayed, last, total, trend
+from features.aggregates import count, last, total
 from features.declare import Declared, Family
 
 FAMILY = Family(
@@ -25,50 +25,6 @@ FEATURES = (
         "ロイヤルティ会員かどうか：{value}（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S66",),
-    ),
-    Declared(
-        "points_earned",
-        "loyalty",
-        total("earned"),
-        "points",
-        "higher",
-        "Points earned",
-        "獲得ポイント",
-        "The customer earned {value} in the last {window};"
-        " customers who stay typically earn {typical}",
-        "直近{window}の獲得ポイントは{value}です（継続されるお客様の目安：{typical}）",
-        items=("S66",),
-        columns=("loyalty.points",),
-    ),
-    Declared(
-        "points_earned_trend",
-        "loyalty",
-        trend("earned"),
-        "points",
-        "higher",
-        "Change in points earned",
-        "獲得ポイントの変化",
-        "Points per earning changed by {value} against the {window} before;"
-        " for customers who stay it is typically {typical}",
-        "1回あたりの獲得ポイントは、その前の{window}と比べて{value}の変化です"
-        "（継続されるお客様の目安：{typical}）",
-        items=("S66",),
-        columns=("loyalty.points",),
-    ),
-    Declared(
-        "points_earned_decayed",
-        "loyalty",
-        decayed("earned"),
-        "level",
-        "higher",
-        "Recent points earned (weighted by recency)",
-        "最近の獲得ポイント（直近重視の加重値）",
-        "Recently earned points, weighted by recency, come to {value};"
-        " for customers who stay it is typically {typical}",
-        "最近の獲得ポイント（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
-        windows="none",
-        items=("S66",),
-        columns=("loyalty.points",),
     ),
     Declared(
         "points_redeemed",
@@ -202,19 +158,6 @@ FEATURES = (
         windows="longest",
         items=("S66",),
         columns=("loyalty.tier_rank",),
-    ),
-    Declared(
-        "days_since_points_earned",
-        "points_earned",
-        days_since_last(),
-        "days",
-        "lower",
-        "Days since points were last earned",
-        "最後のポイント獲得からの日数",
-        "Points were last earned {value} ago; for customers who stay it is typically {typical}",
-        "最後のポイント獲得から{value}がたっています（継続されるお客様の目安：{typical}）",
-        windows="none",
-        items=("S66",),
     ),
     Declared(
         "subscription_discount_share",

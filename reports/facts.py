@@ -50,6 +50,7 @@ def build_facts(
         )
         for task in summary["tasks"]
     }
+    _choose_contrasts(tasks)
     dates = sorted(summary["as_of"])
     facts = {
         "about": dict(about),
@@ -61,6 +62,21 @@ def build_facts(
     }
     facts["findings"] = _findings(tasks)
     return _plain(facts)
+
+
+def _choose_contrasts(tasks: Mapping[str, Facts]) -> None:
+    """Per task the strongest contrast, of a family that no task before it has shown if it can be:
+    two findings should not say the same thing twice."""
+    shown: set[str] = set()
+    for facts in tasks.values():
+        if facts["skipped"] or not facts["explained"]:
+            continue
+        contrasts = facts["explained"].pop("contrasts")
+        if contrasts:
+            new = [row for row in contrasts if row["family"] not in shown]
+            chosen = (new or contrasts)[0]
+            facts["explained"]["contrast"] = chosen
+            shown.add(chosen["family"])
 
 
 def _plain(value: Any) -> Any:
@@ -120,9 +136,10 @@ def _task_facts(
             "support": [row for row in features if row["lever"]][:TOP_SUPPORT],
             "context": [row for row in features if not row["lever"]][:TOP_CONTEXT],
             "curves": [{**row, "points": points[row["feature"]]} for row in curves[:CURVES]],
-            "contrast": next(
-                filter(None, (_contrast(row, points, catalog) for row in curves)), None
-            ),
+            "contrasts": [
+                found for row in curves if (found := _contrast(row, points, catalog)) is not None
+            ],
+            "contrast": None,
         }
     return facts
 
