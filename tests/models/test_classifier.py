@@ -23,7 +23,7 @@ CHECKS = [
 ]
 
 
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=lambda given: str(given)[:60])
+@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=[str(i) for i in range(len(CHECKS))])
 def test_it_keeps_scikit_learns_contract(
     estimator: RetentionClassifier, check: Callable[[RetentionClassifier], None]
 ) -> None:
