@@ -253,6 +253,8 @@ TABLES: tuple[Table, ...] = (
             Column("context_passed", FLAG, "history went along with a transfer or escalation"),
             Column("agent_tenure_days", NUMBER, "days the agent has worked in support", low=0),
             Column("agent_training_hours", NUMBER, "agent's training in the 90 days before", low=0),
+            Column("trial", TEXT, "randomised trial a decision belongs to, if any"),
+            Column("rand_arm", TEXT, "arm of that trial the ticket was drawn into"),
         ),
     ),
     Table(

@@ -13,7 +13,7 @@ from data.world.commerce import CATEGORIES, SUPPLIES, Orders, birth_years
 from data.world.draws import Array, choice, happens, normal, uniform
 from data.world.process import DAY, ORDER_HOURS, WEEK, moment_in_week, offer_chance
 from data.world.record import Rows, Scene, constant, label, numbered, row_id, stack
-from data.world.support import Story
+from data.world.support import PILOT, Story
 
 SELF_SERVICE = ("faq", "video", "manual", "community", "troubleshooter")
 OPENED = 0.38  # of all messages sent, whether or not somebody has silently gone
@@ -64,7 +64,7 @@ def _contact(
             "category": (
                 constant(None, size) if category is None else label(category[rows], CATEGORIES)
             ),
-            "campaign": label(np.zeros(size, int), ("follow_up_pilot",), usual),
+            "campaign": label(np.zeros(size, int), (PILOT,), usual),
             "arm": label(np.zeros(size, int), ("treatment",), usual),
         },
     )

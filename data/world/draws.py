@@ -23,9 +23,14 @@ _TO_UNIT = 2.0**-53
 
 
 def _mix(value: Array) -> Array:
-    value = (value ^ (value >> np.uint64(30))) * _FIRST
-    value = (value ^ (value >> np.uint64(27))) * _SECOND
-    return value ^ (value >> np.uint64(31))
+    """Hash in place: draws are a fifth of the time, and new arrays cost more than arithmetic."""
+    shifted = value >> np.uint64(30)
+    value ^= shifted
+    value *= _FIRST
+    value ^= np.right_shift(value, np.uint64(27), out=shifted)
+    value *= _SECOND
+    value ^= np.right_shift(value, np.uint64(31), out=shifted)
+    return value
 
 
 @cache
@@ -35,14 +40,18 @@ def _stream(seed: int, purpose: str) -> np.uint64:
 
 
 def _unsigned(value: ArrayLike) -> Array:
-    return np.atleast_1d(np.asarray(value)).astype(np.int64).view(np.uint64)
+    return np.atleast_1d(np.asarray(value)).astype(np.int64, copy=False).view(np.uint64)
 
 
 def uniform(seed: int, purpose: str, key: ArrayLike, counter: ArrayLike = 0) -> Array:
     """Uniform draws strictly inside (0, 1), one per broadcast pair of integer key and counter."""
     hashed = _mix(_unsigned(key) * _GOLDEN + _stream(seed, purpose))
     hashed = _mix(hashed + _unsigned(counter) * _GOLDEN)
-    return ((hashed >> np.uint64(11)).astype(np.float64) + 0.5) * _TO_UNIT
+    hashed >>= np.uint64(11)
+    draws = hashed.astype(np.float64)
+    draws += 0.5
+    draws *= _TO_UNIT
+    return draws
 
 
 def normal(seed: int, purpose: str, key: ArrayLike, counter: ArrayLike = 0) -> Array:

@@ -1,6 +1,6 @@
 """The true effects of support, by re-simulation with common random numbers.
 
-Two estimands. `ticket_ATE` (and `ticket_ATT`, of the tickets that were really exposed): each
+Two estimands. `ticket_ATE` (and `ticket_ATTE`, of the tickets that were really exposed): each
 eligible ticket is taken as it came in and as it was treated up to the lever, then treated twice,
 with the lever forced to 1 and to 0; later steps, later tickets and the customer's own chance are
 drawn anew, with the same draws in both arms. A lever that is a threshold on hours is drawn from
@@ -14,9 +14,10 @@ answer. docs/world.md says how each exposure is read from the canonical tables.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ from data.world.process import (
     AGENTS_PER_LANGUAGE,
     DAY,
     WEEK,
+    History,
     People,
     Tickets,
     agent_empathy,
@@ -64,6 +66,7 @@ LANDMARK_DAYS = 10.0  # after the resolution
 LONGEST_RESOLUTION = 14 * DAY  # of tickets that reach the landmark
 NOTICE_DAYS = 3.0 + 21.0 * (np.arange(21) + 0.5) / 21.0
 CHUNK = 2_500
+MOST_ROLLOUTS = 128
 
 STEPS = (
     "personal", "first_response", "fcr", "escalated", "repeat_info", "resolution", "follow_up",
@@ -134,32 +137,74 @@ def true_effects(
     world: str = "W1",
     rollouts: int = 4,
     levers: Sequence[str] = tuple(LEVER),
+    max_error: float = np.inf,
 ) -> pd.DataFrame:
-    """`ticket_ATE` and `ticket_ATT` of every lever, outcome and segment; columns as `COLUMNS`.
+    """`ticket_ATE` and `ticket_ATTE` of every lever, outcome and segment; columns as `COLUMNS`.
 
     The population are the tickets of the first `customers` customers whose outcome window closes
     within the period: for churn those of contract customers who are there at time zero and have
     not asked to leave, for repeat purchase those of everybody who is there. `rd` is P(y | do 1) -
     P(y | do 0), `rr` their ratio, NaN where the world never lets one of the arms happen; `mc_se`
     is the Monte Carlo standard error of `rd` for these very tickets.
+
+    With `max_error`, a lever whose `mc_se` over all segments is larger is run again with as many
+    rollouts as it takes (at most MOST_ROLLOUTS): rare exposures need more than common ones.
+    Raises ValueError if `rollouts` is below 2.
     """
     if rollouts < 2:
         raise ValueError("rollouts must be at least 2 to have a standard error")
+    used = dict.fromkeys(levers, rollouts)
+
+    def rows_of(name: str) -> list[dict[str, Any]]:
+        return list(_summaries(LEVER[name], WORLDS[world], found[name]))
+
+    found = _contrasts(customers, months, seed, world, levers, rollouts)
+    for name in levers:
+        while _needed(rows_of(name), used[name], max_error) > used[name]:
+            used[name] = _needed(rows_of(name), used[name], max_error)
+            found |= _contrasts(customers, months, seed, world, [name], used[name])
+    rows = [
+        {"world": world, "seed": seed, "R": used[name]} | row
+        for name in levers
+        for row in rows_of(name)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _needed(rows: list[dict[str, Any]], rollouts: int, max_error: float) -> int:
+    """How many rollouts bring `mc_se` over all segments down to `max_error`."""
+    errors = [row["mc_se"] for row in rows if row["segment"] == "all" and row["mc_se"] > max_error]
+    if not errors:
+        return rollouts
+    # A tenth more than this estimate of the variance asks for, lest it take many rounds.
+    return min(int(np.ceil(1.1 * rollouts * (max(errors) / max_error) ** 2)), MOST_ROLLOUTS)
+
+
+def _contrasts(
+    customers: int, months: int, seed: int, world: str, levers: Sequence[str], rollouts: int
+) -> dict[str, list[pd.DataFrame]]:
+    """Both arms of some levers, one row per ticket that a lever applies to."""
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in levers}
     for first in range(1, customers + 1, CHUNK):
         ids = np.arange(first, min(first + CHUNK, customers + 1))
         scene = worlds.stage(ids, months=months, seed=seed, world=world)
-        for group in _groups(scene, rollouts):
+        concerned = _concerned(scene, [LEVER[name] for name in levers])
+        for group in _groups(scene, rollouts, concerned):
             for name in levers:
                 part = _contrast(group, LEVER[name])
                 if part is not None:
                     found[name].append(part)
-    rows = [
-        {"world": world, "seed": seed, "R": rollouts} | row
-        for name in levers
-        for row in _summaries(LEVER[name], WORLDS[world], found[name])
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return found
+
+
+def _concerned(scene: Scene, levers: Sequence[Lever]) -> Array:
+    """Which tickets one of the levers applies to."""
+    history = scene.history
+    people, left = history.people.at(history.tickets.person), history.left[history.tickets.person]
+    chosen = np.zeros(history.tickets.week.size, dtype=bool)
+    for lever in levers:
+        chosen |= _population(scene, history.tickets, people, left, lever)[0]
+    return chosen
 
 
 def _summaries(lever: Lever, world: World, parts: list[pd.DataFrame]) -> Iterator[dict]:
@@ -173,7 +218,7 @@ def _summaries(lever: Lever, world: World, parts: list[pd.DataFrame]) -> Iterato
     identified = possible and (world.severity_recorded or not lever.needs_severity)
     tickets = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     for outcome, days in (("churn", CHURN_DAYS), ("repeat_purchase", PURCHASE_DAYS)):
-        for estimand, population in (("ticket_ATE", "all"), ("ticket_ATT", "exposed")):
+        for estimand, population in (("ticket_ATE", "all"), ("ticket_ATTE", "exposed")):
             for segment in ("all", "premium", "standard"):
                 if tickets.empty:
                     chosen = tickets
@@ -218,16 +263,17 @@ class _Group:
     hurting: Array  # (weeks + 1, R * n): of all tickets
     decided: Array
     left: Array
-    exposed_empathy: Array  # chance that a review of the actual agent is at or above the median
 
 
-def _groups(scene: Scene, rollouts: int) -> Iterator[_Group]:
+def _groups(scene: Scene, rollouts: int, concerned: Array) -> Iterator[_Group]:
+    """The tickets that are concerned and whose 90 days end within the period, week by week."""
     history = scene.history
     weeks = int(np.ceil((LONGEST_RESOLUTION + (LANDMARK_DAYS + CHURN_DAYS + 38) * DAY) / WEEK)) + 1
     for week in np.unique(history.tickets.week):
         rows = np.flatnonzero(
             (history.tickets.week == week)
             & (history.tickets.created + CHURN_DAYS * DAY <= scene.period)
+            & concerned
         )
         if not rows.size:
             continue
@@ -255,7 +301,6 @@ def _groups(scene: Scene, rollouts: int) -> Iterator[_Group]:
             hurting=hurting,
             decided=history.decided[ticket.person],
             left=history.left[ticket.person],
-            exposed_empathy=agent_empathy(scene.seed, ticket.agent),
         )
 
 
@@ -332,7 +377,7 @@ def _land_future(
 
 def _contrast(group: _Group, lever: Lever) -> pd.DataFrame | None:
     """Both arms of a lever for the tickets it applies to: one row per ticket."""
-    applies, exposed = _population(group, lever)
+    applies, exposed = _population(group.scene, group.ticket, group.people, group.left, lever)
     start = _time_zero(group.ticket, lever)
     there = applies & (group.left > start) & (start + CHURN_DAYS * DAY <= group.scene.period)
     if lever.starts != "created":
@@ -374,7 +419,6 @@ def _taken(group: _Group, rows: Array) -> _Group:
         hurting=group.hurting[:, rows],
         decided=group.decided[rows],
         left=group.left[rows],
-        exposed_empathy=group.exposed_empathy[rows],
     )
 
 
@@ -385,9 +429,10 @@ def _time_zero(ticket: Tickets, lever: Lever) -> Array:
     return ticket.answered_at if lever.starts == "answered" else ticket.created
 
 
-def _population(group: _Group, lever: Lever) -> tuple[Array, Array]:
+def _population(
+    scene: Scene, ticket: Tickets, people: People, left: Array, lever: Lever
+) -> tuple[Array, Array]:
     """Which tickets could have gone either way, and which were exposed."""
-    ticket = group.ticket
     everyone = np.ones(ticket.week.size, dtype=bool)
     match lever.name:
         case "first_response_1h":
@@ -397,9 +442,9 @@ def _population(group: _Group, lever: Lever) -> tuple[Array, Array]:
         case "office_hours":
             return everyone, is_office_hour(ticket.created)
         case "language_match":
-            return group.people.language > 0, ~ticket.language_mismatch
+            return people.language > 0, ~ticket.language_mismatch
         case "empathy":
-            return everyone, group.exposed_empathy >= 0
+            return everyone, agent_empathy(scene.seed, ticket.agent) >= 0
         case "bot_trap":
             return ticket.bot_first & (ticket.severity > 1), ticket.bot_trap
         case "repeat_info":
@@ -408,7 +453,7 @@ def _population(group: _Group, lever: Lever) -> tuple[Array, Array]:
             soon = soonest_resolution(ticket.first_response) < 24.0
             return soon, ticket.resolution <= 24.0
         case "feedback_acted_on":
-            known = ticket.feedback & (ticket.feedback_at < group.left)
+            known = ticket.feedback & (ticket.feedback_at < left)
             return known & (ticket.told | ~ticket.acted_on), ticket.acted_on
         case _:
             return everyone, getattr(ticket, lever.name)
@@ -546,25 +591,31 @@ def _gone_by(world: World, since: Array, until: float, closes: Array) -> Array:
 
 # Policies
 
-POLICIES: dict[str, tuple[str, Mapping[str, object]]] = {
-    "personal": ("history read on every ticket", {"personal_base": 30.0}),
-    "first_response": ("replies in half the time", {"response_base": 0.0}),
-    "fcr": ("every ticket resolved at first contact", {"fcr_base": 60.0}),
-    "escalated": ("nothing is escalated", {"escalation_base": -60.0}),
-    "resolution": ("resolutions in half the time", {"resolution_base": 2.0794 - 0.6931}),
-    "follow_up": ("every ticket is followed up", {"follow_up_base": 60.0}),
+POLICIES: dict[str, tuple[str, Callable[[World], Mapping[str, Any]]]] = {
+    "personal": ("history read on every ticket", lambda _: {"personal_base": 30.0}),
+    "first_response": (
+        "replies in half the time",
+        lambda now: {"response_base": now.response_base - np.log(2.0)},
+    ),
+    "fcr": ("every ticket resolved at first contact", lambda _: {"fcr_base": 60.0}),
+    "escalated": ("nothing is escalated", lambda _: {"escalation_base": -60.0}),
+    "resolution": (
+        "resolutions in half the time",
+        lambda now: {"resolution_base": now.resolution_base - np.log(2.0)},
+    ),
+    "follow_up": ("every ticket is followed up", lambda _: {"follow_up_base": 60.0}),
     "language_match": (
         "everybody is answered in their language",
-        {"language_mismatch": (0.0, 0.0, 0.0, 0.0)},
+        lambda _: {"language_mismatch": (0.0, 0.0, 0.0, 0.0)},
     ),
-    "bot_trap": ("no bot holds anybody up", {"bot_trap": 0.0}),
-    "repeat_info": ("nobody has to repeat anything", {"repeat_info": 0.0}),
+    "bot_trap": ("no bot holds anybody up", lambda _: {"bot_trap": 0.0}),
+    "repeat_info": ("nobody has to repeat anything", lambda _: {"repeat_info": 0.0}),
     "feedback_acted_on": (
         "all feedback is acted on and answered",
-        {"acted_on_base": 60.0, "told_of_action": 1.0},
+        lambda _: {"acted_on_base": 60.0, "told_of_action": 1.0},
     ),
 }
-"""What the company does on every ticket from a month on, and the parameters that say so."""
+"""What the company does on every ticket from a month on, and how that alters the parameters."""
 
 
 def policy_effects(
@@ -581,18 +632,17 @@ def policy_effects(
 
     `from_month` counts from the first as-of date. The population are contract customers who are
     there when the policy begins; both arms share every draw, and leaving is integrated over. A
-    world with a change of its own has no policies here: raises ValueError.
+    world that changes by itself (W4, bot_rollout) does so in both arms, on its own date: the
+    policy then alters what holds after the change as well.
     """
     base = worlds.world_named(world)
-    if base.change_month is not None:
-        raise ValueError(f"world {world} changes by itself; policies are for the others")
     ids = np.arange(1, customers + 1)
     people = np.concatenate([ids + r * FRESH for r in range(replicates)])
     rows = []
     for name in policies:
-        contrast, changed = POLICIES[name]
+        contrast, policy = POLICIES[name]
         parts = [
-            _policy_risks(base, changed, seed, people[at : at + CHUNK], months, from_month)
+            _policy_risks(base, policy, seed, people[at : at + CHUNK], months, from_month)
             for at in range(0, people.size, CHUNK)
         ]
         weight = np.concatenate([part["weight"] for part in parts])
@@ -627,7 +677,7 @@ def policy_effects(
 
 def _policy_risks(
     base: World,
-    changed: Mapping[str, object],
+    policy: Callable[[World], Mapping[str, Any]],
     seed: int,
     ids: Array,
     months: int,
@@ -642,29 +692,38 @@ def _policy_risks(
     staying = replace(base, churn_base=-60.0, death_base=-60.0, payment_failure=0.0)
     risks: dict[str, Array] = {}
     for arm in (1, 0):
-        policy = {**changed} if arm else {}
         history = simulate(
-            replace(staying, changed=policy), seed, ids, weeks=weeks, period=clock.period,
-            pilot=(clock.pilot[0], min(clock.pilot[1], begins)), change=first * WEEK,
+            staying, seed, ids, weeks=weeks, period=clock.period,
+            pilot=(clock.pilot[0], min(clock.pilot[1], begins)), change=clock.change,
+            policy=(first, lambda now: _pulled(now, policy)) if arm else None,
         )  # fmt: skip
         people = history.people
-        member = people.contract & (people.signup < first * WEEK)
-        there = member.astype(float)
+
+        def stay(week: int, people: People = people, history: History = history) -> Array:
+            hazard = churn_hazard(
+                in_force(base, week, clock.change), people, history.experience[week],
+                history.harm[week], week,
+            )  # fmt: skip
+            return 1.0 - hazard
+
+        there = (people.contract & (people.signup < first * WEEK)).astype(float)
         for week in range(first):
-            hazard = churn_hazard(base, people, history.experience[week], history.harm[week], week)
-            there *= np.where(people.signup < week * WEEK, 1.0 - hazard, 1.0)
+            there *= np.where(people.signup < week * WEEK, stay(week), 1.0)
         risks["weight"] = there
         stays = np.ones(ids.size)
         for week in range(first, weeks):
-            hazard = churn_hazard(base, people, history.experience[week], history.harm[week], week)
             before = stays
-            stays = stays * (1.0 - hazard)
+            stays = stays * stay(week)
             for days in (90, 365):
                 end = first * WEEK + days * DAY
                 if week * WEEK < end <= (week + 1) * WEEK:
                     share = (end - week * WEEK) / WEEK
                     risks[f"{arm}_{days}"] = 1.0 - before + share * (before - stays)
     return risks
+
+
+def _pulled(now: World, policy: Callable[[World], Mapping[str, Any]]) -> World:
+    return replace(now, **policy(now))
 
 
 def write(path: Path, frame: pd.DataFrame) -> None:

@@ -16,9 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data import world as worlds
 from data.world.care import personal_offers, reachable_weeks
@@ -97,6 +100,18 @@ def oracle(
         parts.extend(predict(scene, cutoffs, rollouts=range(rollouts)))
     frame = pd.concat(parts, ignore_index=True)
     return frame.sort_values(["target", "as_of", "customer_id"], ignore_index=True)
+
+
+def write(path: Path, frame: pd.DataFrame) -> None:
+    """Write `oracle.parquet`: customer, cutoff (UTC), target, p_hist, p_state, mc_se, ..."""
+    columns: dict[str, pa.Array] = {}
+    for name, values in frame.items():
+        if name == "as_of":
+            moments = pa.array(values.dt.tz_convert(None).to_numpy(), pa.timestamp("us"))
+            columns["cutoff"] = moments.cast(pa.timestamp("us", tz="UTC"))
+        else:
+            columns["customer" if name == "customer_id" else str(name)] = pa.array(values)
+    pq.write_table(pa.table(columns), path, compression="zstd")
 
 
 def predict(

@@ -668,10 +668,12 @@ def simulate(
     period: float,
     pilot: tuple[float, float],
     change: float = np.inf,
+    policy: tuple[int, Callable[[World], World]] | None = None,
 ) -> History:
     """Run customers `ids` (integers) through `weeks` weeks; any subset gives the same rows.
 
-    Weeks that start at `change` (hours) or later follow `world.after_change()`.
+    Weeks that start at `change` (hours) or later follow `world.after_change()`. From the week
+    `policy[0]` on, whatever then holds is altered by `policy[1]`.
     """
     people = draw_people(world, seed, ids, period, change)
     size = ids.size
@@ -692,6 +694,8 @@ def simulate(
     for week in range(weeks):
         start = week * WEEK
         current = in_force(world, week, change)
+        if policy is not None and week >= policy[0]:
+            current = policy[1](current)
         if week:
             experience[week] += current.experience_memory * experience[week - 1]
             harm[week] += current.harm_memory * harm[week - 1]

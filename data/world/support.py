@@ -20,6 +20,8 @@ from data.world.record import Rows, Scene, constant, label, numbered, row_id, st
 
 QA_EMPATHY = (68.0, 12.0, 7.0)  # mean score, points per unit of empathy, standard deviation
 BACKLOG = (16.0, 22.0, 40.0, 9.0)  # open tickets at average load: chat, phone, mail, social
+PILOT = "follow_up_pilot"  # the trial, as outreach.campaign and ticket_events.trial call it
+ARMS = ("control", "treatment")
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,11 @@ def agent_facts(seed: int, agent: Array, at: Array) -> tuple[Array, Array]:
 
 
 def ticket_events(scene: Scene, story: Story) -> Rows:
-    """Assignment, reading of the history, escalation, decision, resolution and reopening."""
+    """Assignment, reading of the history, escalation, decision, resolution and reopening.
+
+    A ticket of the pilot gets one more decision when it is resolved: the arm it was drawn into,
+    whether or not anything is ever sent.
+    """
     seed, ticket, key = scene.seed, story.ticket, story.key
     wait = ticket.first_response
     transferred = happens(seed, "transferred", 0.05, key)
@@ -161,14 +167,17 @@ def ticket_events(scene: Scene, story: Story) -> Rows:
         at: Array,
         slot: int,
         agent: Array,
-        level: Array | int,
+        level: Array | float,
         where: Array | None = None,
         on: Array | int = 0,
         authority: Array = unknown,
         context: Array = unknown,
+        drawn: bool = False,
     ) -> Rows:
         rows = np.arange(key.size) if where is None else np.flatnonzero(where)
         tenure, training = agent_facts(seed, agent[rows], at[rows])
+        # Nobody decides what is drawn: that step has no agent and no tier.
+        nobody = np.full(rows.size, drawn)
         return Rows(
             id=key[rows] * 20 + slot,
             customer=story.customer[rows],
@@ -176,12 +185,14 @@ def ticket_events(scene: Scene, story: Story) -> Rows:
             columns={
                 "ticket_id": numbered("T", (key + on)[rows]),
                 "kind": constant(kind, rows.size),
-                "agent_id": numbered("A", agent[rows], width=3),
+                "agent_id": numbered("A", agent[rows], nobody, width=3),
                 "tier": np.broadcast_to(np.asarray(level, dtype=float), key.shape)[rows],
                 "own_authority": authority[rows],
                 "context_passed": context[rows],
-                "agent_tenure_days": tenure,
-                "agent_training_hours": training,
+                "agent_tenure_days": np.where(nobody, np.nan, tenure),
+                "agent_training_hours": np.where(nobody, np.nan, training),
+                "trial": constant(PILOT if drawn else None, rows.size),
+                "rand_arm": label(ticket.follow_up[rows].astype(int), ARMS, ~nobody),
             },
         )
 
@@ -191,6 +202,7 @@ def ticket_events(scene: Scene, story: Story) -> Rows:
     pending = story.contacted | ticket.repeat_info
     decided = happens(seed, "decision", 0.6, key)
     authority = happens(seed, "own authority", alone, key).astype(float)
+    in_trial = ticket.in_pilot & (story.done < scene.seen_leaving()[story.person])
     return stack(
         [
             step("assigned", taken, 0, first_agent, 1),
@@ -209,6 +221,7 @@ def ticket_events(scene: Scene, story: Story) -> Rows:
             step("assigned", story.between(0.65), 8, holder, tier, story.second, 1),
             step("resolved", story.done, 9, holder, tier, story.second, 1),
             step("decision", story.between(0.3), 10, holder, tier, decided, authority=authority),
+            step("decision", story.done + 1 / 60, 11, holder, np.nan, in_trial, drawn=True),
         ]
     )  # fmt: skip
 

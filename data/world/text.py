@@ -34,9 +34,12 @@ SILENT = 0.30  # of customers' messages that say nothing of how they feel
 ASIDE = 0.25  # of those that say it one or two steps away from how they feel
 TYPOS = 0.05  # of customers' messages
 
+ABOUT_ARTICLE = tuple(TOPICS.index(topic) for topic in ("defect", "howto", "returns"))
+
 LEVELS: dict[str, tuple[str, ...]] = {
     "polite": ("casual", "polite"),
     "topic": TOPICS,
+    "about": ("service", "article"),
     "product": tuple(str(number) for number in range(PRODUCTS)),
     "tone": TONES,
     "severe": ("mild", "severe"),
@@ -47,17 +50,19 @@ LEVELS: dict[str, tuple[str, ...]] = {
 AXES: dict[str, tuple[str, ...]] = {
     "opener": ("polite",),
     "opener_again": ("polite",),
-    "tried": ("polite",),
+    "tried": ("about", "polite"),
+    "when": ("topic",),
     "product": ("polite", "topic", "product"),
     "situation": ("polite", "topic"),
-    "detail": ("polite",),
+    "detail": ("about", "polite"),
     "feeling": ("polite", "tone"),
     "ask": ("polite",),
     "close": ("polite",),
     "answer": ("polite",),
     "comment_more": ("polite",),
     "verdict": ("polite", "tone"),
-    "chase": ("polite",),
+    "chase": ("about", "polite"),
+    "clarify": ("about",),
     "thanks_open": ("polite",),
     "thanks": ("polite", "tone"),
     "close_thanks": ("polite",),
@@ -84,6 +89,11 @@ class Lines:
     empathic: Array
     personal: Array
     solved: Array
+
+    @property
+    def about(self) -> Array:
+        """Whether it is about the article itself, which can be looked at and restarted."""
+        return np.isin(self.topic, ABOUT_ARTICLE).astype(int)
 
     @staticmethod
     def concatenate(parts: list[Lines]) -> Lines:

@@ -172,9 +172,57 @@ def test_the_file_has_the_columns_of_the_format(tmp_path: Path) -> None:
     assert (found.loc[found["n"] > 0, "mc_se"] > 0).all()
 
 
-def test_policies_need_a_world_that_stands_still() -> None:
-    with pytest.raises(ValueError, match="W4 changes by itself"):
-        policy_effects(customers=10, months=4, seed=3, world="W4")
+def test_rare_exposures_get_as_many_rollouts_as_the_error_asks_for() -> None:
+    levers = ["language_match", "resolution_24h"]
+    found = true_effects(
+        customers=150, months=2, seed=3, rollouts=2, levers=levers, max_error=0.004
+    )
+    used = found.groupby("lever")["R"].first()
+    assert used["language_match"] > 2 == used["resolution_24h"]
+    assert found.loc[found["segment"] == "all", "mc_se"].max() <= 0.004
+    with pytest.raises(ValueError, match="at least 2"):
+        true_effects(customers=10, months=1, seed=3, rollouts=1)
+
+
+def test_more_rollouts_leave_the_tickets_and_the_effect_the_same() -> None:
+    few, many = (
+        only(
+            true_effects(customers=150, months=2, seed=3, rollouts=r, levers=["escalated"]),
+            "escalated",
+        )
+        for r in (2, 12)
+    )
+    assert few["n"] == many["n"] > 50
+    assert abs(few["rd"] - many["rd"]) < 4 * few["mc_se"]
+    assert many["mc_se"] < 0.7 * few["mc_se"]
+
+
+def test_at_a_landmark_only_tickets_of_those_still_there_count() -> None:
+    found = true_effects(
+        customers=400, months=4, seed=3, rollouts=2, levers=["follow_up"], world="tiny"
+    )
+    scene = world.stage(np.arange(1, 401), months=4, seed=3, world="tiny")
+    history, ticket = scene.history, scene.history.tickets
+    landmark = ticket.created + ticket.resolution + 10 * DAY
+    inside = (landmark + 90 * DAY <= scene.period) & (ticket.resolution <= 14 * DAY)
+    inside &= history.people.contract[ticket.person]
+    active = inside & (history.decided[ticket.person] >= landmark)
+    active &= history.left[ticket.person] > landmark
+    assert only(found, "follow_up")["n"] == active.sum() < inside.sum()
+
+
+@pytest.mark.parametrize(("world_name", "changes"), [("W4", "shrinks"), ("bot_rollout", "grows")])
+def test_a_policy_meets_what_a_changing_world_makes_of_it(world_name: str, changes: str) -> None:
+    """FCR on every ticket is worth less once FCR is, and more once bots resolve less."""
+    usual, changed = (
+        policy_effects(
+            customers=60, months=24, seed=3, world=name, from_month=17, policies=["fcr"],
+            replicates=1,
+        ).set_index("horizon_d")["rr"]
+        for name in ("W1", world_name)
+    )  # fmt: skip
+    assert changed[90] == pytest.approx(usual[90], abs=0.15)
+    assert (changed[365] > usual[365]) == (changes == "shrinks")
 
 
 def test_pulling_a_good_lever_on_every_ticket_keeps_customers() -> None:

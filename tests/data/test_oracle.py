@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
@@ -280,6 +282,15 @@ def test_the_frame_is_the_same_however_customers_are_grouped(
     assert not whole.duplicated(["customer_id", "as_of", "target"]).any()
     for name in ("p_hist", "p_state"):
         assert whole[name].between(0, 1).all()
+
+
+def test_the_file_has_the_columns_of_the_format(tmp_path: Path) -> None:
+    frame = oracle(customers=30, months=4, seed=3, cutoffs=CUTOFFS[:1], rollouts=2)
+    module.write(tmp_path / "oracle.parquet", frame)
+    table = pq.read_table(tmp_path / "oracle.parquet")
+    names = ["customer", "cutoff", "target", "p_hist", "p_state", "mc_se"]
+    assert table.column_names == names
+    assert table.num_rows == len(frame) > 0
 
 
 def test_a_cutoff_needs_a_time_zone_and_must_lie_in_the_period() -> None:

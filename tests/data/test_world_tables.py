@@ -12,6 +12,7 @@ from data.contracts import TABLE
 from data.world.parameters import WORLDS
 from data.world.process import agent_empathy, shock_of_feedback
 from data.world.record import Scene
+from data.world.support import tell
 
 IDS = np.arange(1, 4001)
 MONTHS, SEED = 6, 5
@@ -208,6 +209,37 @@ def test_the_pilot_has_an_arm_and_nothing_else_has(db: duckdb.DuckDBPyConnection
     assert len(arms) == 9
     assert arms.pop("follow_up")[1] > 0
     assert not any(arm for _, arm in arms.values())
+
+
+def test_every_ticket_of_the_pilot_shows_its_arm_whether_or_not_it_was_followed_up(
+    scene: Scene, db: duckdb.DuckDBPyConnection
+) -> None:
+    drawn = db.execute(
+        """
+        SELECT drawn.ticket_id, any_value(rand_arm), any_value(trial), any_value(kind),
+               bool_or(sent.ticket_id IS NOT NULL), count(DISTINCT rand_arm),
+               bool_or(agent_id IS NOT NULL OR tier IS NOT NULL)
+        FROM ticket_events AS drawn LEFT JOIN (
+            FROM outreach SELECT ticket_id WHERE arm = 'treatment' AND action = 'sent'
+        ) AS sent USING (ticket_id)
+        WHERE rand_arm IS NOT NULL GROUP BY drawn.ticket_id
+        """
+    ).fetchall()
+    arms = {ticket: arm for ticket, arm, *_ in drawn}
+    assert {row[2:4] for row in drawn} == {("follow_up_pilot", "decision")}
+    assert {row[5:] for row in drawn} == {(1, False)}
+    # Both arms, as the coin fell: nearly all of one and none of the other were followed up.
+    sent = {arm: np.mean([row[4] for row in drawn if row[1] == arm]) for arm in arms.values()}
+    assert sent["control"] == 0
+    assert sent["treatment"] > 0.9  # the latest are not due before the end
+    story = tell(scene)
+    truth = {
+        f"T{key}": bool(way) for key, way in zip(story.key, story.ticket.follow_up, strict=True)
+    }
+    pilot = story.ticket.in_pilot & (story.done < scene.seen_leaving()[story.person])
+    assert len(drawn) == pytest.approx(pilot.sum(), rel=0.03)  # the latest are not known yet
+    assert all(truth[ticket] == (arm == "treatment") for ticket, arm in arms.items())
+    assert np.mean([truth[ticket] for ticket in arms]) == pytest.approx(0.5, abs=0.05)
 
 
 def test_answers_to_every_question_follow_experience(

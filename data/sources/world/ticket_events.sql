@@ -13,5 +13,7 @@ SELECT
     CAST(own_authority AS BOOLEAN) AS own_authority,
     CAST(context_passed AS BOOLEAN) AS context_passed,
     agent_tenure_days,
-    agent_training_hours
+    agent_training_hours,
+    trial,
+    rand_arm
 FROM read_parquet('{root}/ticket_events/*.parquet')
