@@ -28,6 +28,10 @@ UNKNOWN_LANGUAGE = 0.05
 RESPONSE_RATE_CHANGE = 0.10
 REPEATED_TEXT = 0.01
 MONTHS = 7
+LEAST_MONTHS = 3
+"""Fewer months before the last one do not say what is usual."""
+USUAL_ROWS = 50
+"""A table with fewer rows in a usual month can lose half of them by chance: warned of, no error."""
 
 LEAST_ROWS = 20
 """Fewer rows can share a time or an outcome by chance."""
@@ -90,20 +94,23 @@ def _shown(name: str, value: Any) -> str:
 def facts(
     con: duckdb.DuckDBPyConnection, source: Source, table: Table, given: set[str]
 ) -> dict[str, Any]:
-    """In one pass over `kept_<table>`: rows, times, lateness, rows per month, languages missing."""
+    """In one pass over `kept_<table>`: rows, times, lateness, rows per month, languages missing.
+
+    `quartiles` are the quartiles of `known_at` in microseconds.
+    """
     edges = _months(source)
     months = ", ".join(
         f"count(*) FILTER (known_at >= {low} AND known_at < {high})"
         for low, high in pairwise(edges)
     )
     language = "language" if "language" in given and _is_text(table, "language") else "''"
-    row = con.execute(
+    (row,) = con.execute(
         "SELECT count(*), min(epoch_us(known_at)), max(epoch_us(known_at)),"
         " quantile_cont(epoch_us(known_at) - epoch_us(event_at), 0.99),"
-        f" count(*) - count({language}), [{months}] FROM kept_{table.name}"
-    ).fetchone()
-    assert row is not None
-    kept, first, last, late, unknown, by_month = row
+        f" count(*) - count({language}), [{months}],"
+        f" quantile_disc(epoch_us(known_at), [0.25, 0.5, 0.75]) FROM kept_{table.name}"
+    ).fetchall()
+    kept, first, last, late, unknown, by_month, quartiles = row
     return {
         "kept": kept,
         "first_known_at": _instant(first),
@@ -111,6 +118,7 @@ def facts(
         "lateness_days_p99": None if late is None else round(late / 86_400_000_000, 3),
         "language_unknown": unknown,
         "by_month": by_month,
+        "quartiles": quartiles,
     }
 
 
@@ -158,30 +166,44 @@ def _of_table(
         yield Alert(name, "late", {"days": late})
     if kept and known["language_unknown"] > UNKNOWN_LANGUAGE * kept:
         yield Alert(name, "language", {"share": round(known["language_unknown"] / kept, 4)})
-    *before, last = known["by_month"]
-    if last < 0.5 * statistics.median(before):
-        yield Alert(name, "few_rows", {"rows": last})
+    fallen = fall(known["by_month"])
+    if fallen is not None:
+        yield Alert(name, "few_rows", {"rows": fallen[0], "usual": fallen[1]})
     if kept >= LEAST_ROWS:
-        yield from _one_export(con, name, kept)
+        yield from _one_export(con, name, known)
         yield from _tells_outcome(con, name, known["absent_columns"])
 
 
-def _one_export(con: duckdb.DuckDBPyConnection, name: str, kept: int) -> Iterator[Alert]:
+def fall(by_month: list[int]) -> tuple[int, float] | None:
+    """Rows of the last whole month and of a usual one, if the last has under half; else None.
+
+    Usual is the median of the months before, from the first that has rows.
+    """
+    *before, last = by_month
+    begun = next((i for i, rows in enumerate(before) if rows), len(before))
+    if len(before) - begun < LEAST_MONTHS:
+        return None
+    usual = statistics.median(before[begun:])
+    return (last, usual) if last < 0.5 * usual else None
+
+
+def _one_export(
+    con: duckdb.DuckDBPyConnection, name: str, known: dict[str, Any]
+) -> Iterator[Alert]:
     """More than half of the rows known at one moment, though they happened on different days.
 
-    If more than half share a value, it is the median.
+    If more than half share a value, it is the median and one of the other quartiles.
     """
-    row = con.execute(
-        "WITH middle AS (SELECT quantile_disc(epoch_us(known_at), 0.5) AS at"
-        f" FROM kept_{name}) SELECT middle.at, count(*),"
-        " count(*) FILTER (epoch_us(event_at) < middle.at - 86400000000)"
-        f" FROM kept_{name}, middle WHERE epoch_us(known_at) = middle.at GROUP BY middle.at"
-    ).fetchone()
-    if row is not None:
-        at, same, older = row
-        if same > ONE_EXPORT_SHARE * kept and older > ONE_EXPORT_SHARE * same:
-            share = round(same / kept, 4)
-            yield Alert(name, "one_known_at", {"share": share, "rows": kept, "at": _instant(at)})
+    kept, (low, at, high) = known["kept"], known["quartiles"]
+    if at not in (low, high):
+        return
+    ((same, older),) = con.execute(
+        f"SELECT count(*), count(*) FILTER (epoch_us(event_at) < {at} - 86400000000)"
+        f" FROM kept_{name} WHERE epoch_us(known_at) = {at}"
+    ).fetchall()
+    if same > ONE_EXPORT_SHARE * kept and older > ONE_EXPORT_SHARE * same:
+        share = round(same / kept, 4)
+        yield Alert(name, "one_known_at", {"share": share, "rows": kept, "at": _instant(at)})
 
 
 def _tells_outcome(con: duckdb.DuckDBPyConnection, name: str, absent: list[str]) -> Iterator[Alert]:

@@ -62,7 +62,10 @@ _FRACTIONAL = ("DOUBLE", "FLOAT", "DECIMAL")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER")
 _NUMERIC = (*_WHOLE, "BIGINT", *_FRACTIONAL)
 # Ids rarely repeat, so a dictionary of them costs time and saves nothing.
-_PARQUET = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2, DICTIONARY_SIZE_LIMIT 1000)"
+_PARQUET = (
+    "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, PARQUET_VERSION v2,"
+    " DICTIONARY_SIZE_LIMIT 1000)"
+)
 
 
 class IngestError(InputError):
@@ -223,7 +226,7 @@ def ingest(
         for folder in (staged, aside, spill):
             shutil.rmtree(folder, ignore_errors=True)
     for counts in tables.values():
-        for passing in ("language_unknown", "by_month"):
+        for passing in ("language_unknown", "by_month", "quartiles"):
             del counts[passing]
     return {
         "source": source.name,
@@ -315,6 +318,7 @@ def _ingest_table(select: _Select) -> dict[str, Any]:
     except duckdb.Error as error:
         raise IngestError(f"{select.file}: {readers.explain(error, run.root)}") from error
     facts = alerts.facts(run.con, run.source, table, set(select.given))
+    _stop_on_few_rows(select, facts["by_month"])
     kept = facts["kept"]
     if read != kept + quarantined + duplicates:
         raise AssertionError(f"{table.name}: {read} <> {kept} + {quarantined} + {duplicates}")
@@ -511,6 +515,7 @@ def _read(select: _Select) -> None:
     """
     run, columns = select.run, select.columns
     held = ", ".join(f'given."{column.name}"' for column in columns)
+    held += f", given.{REJECT}" if REJECT in select.given else ""
     broken = " OR ".join(f"({condition})" for _, condition in _conditions(select))
     joins = "".join(_join(reference) for reference in _references(select))
     is_customers = select.table.name == "customers"
@@ -520,7 +525,7 @@ def _read(select: _Select) -> None:
     order = ["place"]
     order += [n for n in SORT if n in select.given and (is_customers or n != "customer_id")]
     sql = (
-        f"CREATE OR REPLACE TEMP TABLE judged AS SELECT {held}, given.{REJECT}, {place} AS place,"
+        f"CREATE OR REPLACE TEMP TABLE judged AS SELECT {held}, {place} AS place,"
         f" coalesce({broken}, false) AS is_aside FROM ({_rows(select)}) AS given{joins}"
         f" ORDER BY {', '.join(order)}"
     )
@@ -704,11 +709,17 @@ def _set_aside(select: _Select) -> int:
     )
     duplicates = 0
     if _scalar(con, "SELECT count(*) FROM repeated"):
+        # First which rows, then their columns: most rows are not repeated.
         con.execute(
-            "CREATE OR REPLACE TEMP TABLE twins AS SELECT rowid AS id, judged.* FROM judged"
+            "CREATE OR REPLACE TEMP TABLE doubtful AS SELECT rowid AS id FROM judged"
             f" WHERE hash({select.key}) IN (SELECT mark FROM repeated)"
         )
-        same = ", ".join([f'"{column.name}"' for column in select.columns] + [REJECT])
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE twins AS SELECT rowid AS id, judged.* FROM judged"
+            " WHERE rowid IN (SELECT id FROM doubtful)"
+        )
+        own = [REJECT] if REJECT in select.given else []
+        same = ", ".join([f'"{column.name}"' for column in select.columns] + own)
         con.execute(
             "INSERT INTO aside SELECT id, NULL FROM twins"
             f" QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY id) > 1"
@@ -750,12 +761,17 @@ def _check_versions(select: _Select) -> None:
     )
 
 
+def _reject(select: _Select) -> str:
+    """The source's own reason in `judged`, for SQL."""
+    return REJECT if REJECT in select.given else f"NULL::VARCHAR AS {REJECT}"
+
+
 def _give_reasons(select: _Select) -> None:
     rule = ", ".join(f"CASE WHEN {broken} THEN {why} END" for why, broken in _conditions(select))
     joins = "".join(_join(reference) for reference in _references(select))
     select.run.con.execute(
         f"INSERT INTO aside SELECT id, concat_ws('; ', {rule})"
-        f" FROM (SELECT rowid AS id, {REJECT}, {select.whole} FROM judged WHERE is_aside"
+        f" FROM (SELECT rowid AS id, {_reject(select)}, {select.whole} FROM judged WHERE is_aside"
         f" AND rowid NOT IN (SELECT id FROM aside)) AS given{joins}"
     )
 
@@ -778,7 +794,7 @@ def _write_quarantine(select: _Select) -> int:
     if select.run.plan is not None:
         carried = f" UNION ALL BY NAME SELECT rule, {texts}, {REJECT} FROM carried_{select.name}"
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE quarantined AS SELECT rule, {texts}, {REJECT}"
+        f"CREATE OR REPLACE TEMP TABLE quarantined AS SELECT rule, {texts}, {_reject(select)}"
         f" FROM judged JOIN aside ON judged.rowid = aside.id WHERE rule <> ''{carried}"
     )
     count = _scalar(con, "SELECT count(*) FROM quarantined")
@@ -818,6 +834,20 @@ def _stop_on_too_many(
             f" contract: {counts} (first: {_first(select, next(iter(reasons)))}). {where} or raise"
             f" max_quarantined.{table.name} (now {limit:g}) in {source.name}/source.yaml"
         )
+
+
+def _stop_on_few_rows(select: _Select, by_month: list[int]) -> None:
+    """Half a month that is taken for a whole one would look like customers who left."""
+    source, table = select.run.source, select.name
+    fallen = alerts.fall(by_month)
+    if fallen is None or fallen[1] < alerts.USUAL_ROWS or table in source.may_end:
+        return
+    raise IngestError(
+        f"{select.file}: the last whole month before {source.observed_until} (observed_until) has"
+        f" {fallen[0]:,} rows ({_files(select)}), under half of the {fallen[1]:,.0f} of a usual"
+        f" month; export the missing rows, or set observed_until in {source.name}/source.yaml to"
+        f" where the data end, or say there may_end: [{table}] if they are all there"
+    )
 
 
 def _stop_on_addresses(select: _Select) -> None:

@@ -105,7 +105,8 @@ def redacted_sql(value: str) -> str:
     both = f"regexp_replace({shorter}, '{PHONE}', '\\1[phone]', 'g')"
     # Regular expressions are slow, and most values are too short to hold a number.
     number = f"strlen({value}) > 8 AND regexp_matches({value}, '{PHONE}')"
-    return f"CASE WHEN contains({value}, '@') OR ({number}) THEN {both} ELSE {value} END"
+    suspect = f"strlen({value}) > 4 AND (contains({value}, '@') OR ({number}))"
+    return f"CASE WHEN {suspect} THEN {both} ELSE {value} END"
 
 
 def fingerprint_of(customer: str) -> str:

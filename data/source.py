@@ -121,6 +121,7 @@ class Source(BaseModel):
     observed_until: date
     calendar: WorkingCalendar = Field(default_factory=_usual_calendar)
     max_quarantined: dict[str, float] = Field(default_factory=dict)
+    may_end: tuple[str, ...] = ()
     inputs: dict[str, Input] = Field(default_factory=dict)
     encodings: dict[str, str] = Field(default_factory=dict)
     append_only: bool = False
@@ -185,6 +186,14 @@ class Source(BaseModel):
                 raise ValueError(f"{table!r} is not a canonical table ({', '.join(TABLE)})")
             if not 0 <= share <= 1:
                 raise ValueError(f"{table}: {share} is not a share between 0 and 1")
+        return value
+
+    @field_validator("may_end")
+    @classmethod
+    def _tables_that_may_end(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for table in value:
+            if table not in TABLE:
+                raise ValueError(f"{table!r} is not a canonical table ({', '.join(TABLE)})")
         return value
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow.parquet as pq
 
-from data import ingest, source
+from data import alerts, ingest, source
 from data.contracts import TABLE
 from data.errors import InputError
 from data.source import OUTCOME, Source
@@ -80,7 +80,9 @@ def examine(chosen: Source, settings: Params, folder: Path) -> Examined:
     root = None
     if chosen.generator is None:
         root, tables = source.root_of(chosen), folder / "tables"
-        tolerant = chosen.model_copy(update={"max_quarantined": dict.fromkeys(TABLE, 1.0)})
+        tolerant = chosen.model_copy(
+            update={"max_quarantined": dict.fromkeys(TABLE, 1.0), "may_end": tuple(TABLE)}
+        )
         contract = ingest.ingest(tolerant, root, tables, folder / "quarantine", buckets=1)
     else:
         contract, tables = stage.read_json(paths.CONTRACT), paths.TABLES
@@ -151,10 +153,17 @@ def _data(found: Examined, w: Wording) -> Iterator[Line]:
     for name, table in found.contract["tables"].items():
         yield _table(found, name, table, w)
     for warning in found.contract["warnings"]:
-        yield Line("look", f"{w.known('tables', warning['table'])}: {w.warning(warning)}")
+        level: Level = "stop" if _stops(found.source, warning) else "look"
+        yield Line(level, f"{w.known('tables', warning['table'])}: {w.warning(warning)}")
     for table_name, column, share in preflight.missing_values(found.tables, found.present):
         words = {"table": table_name, "column": column, "share": w.percent(share)}
         yield Line("look", _say(w, "lacking", **words))
+
+
+def _stops(chosen: Source, warning: Mapping[str, Any]) -> bool:
+    """Whether an ingest ends at what the doctor goes on with."""
+    fallen = warning["kind"] == "few_rows" and warning["values"]["usual"] >= alerts.USUAL_ROWS
+    return fallen and warning["table"] not in chosen.may_end
 
 
 def _table(found: Examined, name: str, table: Mapping[str, Any], w: Wording) -> Line:

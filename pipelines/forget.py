@@ -26,10 +26,25 @@ def main(customer: str, requested_on: date) -> None:
     changed = privacy.erase_from(paths.ARTIFACTS, known_as)
     for path in changed:
         stage.say(f"erased from {paths.shown(path)}")
-    stage.say(
-        "The models were trained with this customer: run `dvc repro` to train without, then"
-        " `dvc gc --workspace` to drop earlier copies, and delete the MLflow runs of before."
-    )
+    for line in _still_to_do(chosen.name):
+        stage.say(line)
+
+
+def _still_to_do(name: str) -> list[str]:
+    """What must be trained again, and what this command cannot reach, each with its command."""
+    trained = sorted(path.parent.name for path in paths.MODELS.glob(f"*/{paths.PRODUCTION}"))
+    models = f" ({', '.join(trained)})" if trained else ""
+    store = f"sqlite:///{paths.shown(paths.TRACKING_DATABASE)}"
+    return [
+        f"1. train again: the models{models} were trained with this customer; run `dvc repro`",
+        "2. not reached, copies in DVC's cache: after that, `dvc gc --workspace --force`; with a"
+        " remote also `dvc gc --workspace --cloud --force`",
+        f"3. not reached, MLflow's runs and model versions of before (experiment retention/{name}):"
+        " delete them in `make ui` or with `mlflow runs delete --run-id ID`, then"
+        f" `mlflow gc --backend-store-uri {store}`",
+        "4. not reached: lists and reports that were handed out or written elsewhere with --out,"
+        " and the files of the company themselves",
+    ]
 
 
 def _must_exist(customer: str) -> None:

@@ -108,7 +108,7 @@ def test_every_kind_of_warning_has_a_text_with_its_evidence(language: str) -> No
     evidence: dict[str, dict[str, Any]] = {
         "late": {"days": 8.1},
         "language": {"share": 0.125},
-        "few_rows": {"rows": 1234},
+        "few_rows": {"rows": 1234, "usual": 5000.0},
         "repeated_text": {"share": 0.02},
         "response_rate": {"points": -12.0},
         "open_tickets": {"count": 56, "days": 60},

@@ -602,6 +602,54 @@ def test_warned_when_the_last_month_holds_less_than_half_of_the_usual_rows(
     ]
 
 
+def by_month(*counts: int) -> str:
+    """Orders of January to July 2024, so many a month."""
+    rows = [
+        f"('o{month}-{i}', 'c1', TIMESTAMPTZ '2024-{month:02d}-15 00:00:00+00',"
+        f" TIMESTAMPTZ '2024-{month:02d}-15 00:00:00+00', 5)"
+        for month, count in enumerate(counts, 1)
+        for i in range(count)
+    ]
+    return orders(*rows)
+
+
+def test_half_of_a_month_missing_stops_with_figures_and_cure(
+    shop: Callable[..., Source], run: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    source = shop(orders=by_month(60, 60, 80, 60, 60, 60, 29))
+    with pytest.raises(IngestError) as error:
+        run(source)
+    said = str(error.value)
+    assert "29 rows" in said and "under half of the 60 of a usual month" in said
+    assert "may_end: [orders]" in said and "observed_until" in said
+    assert not (tmp_path / "tables").exists()
+    ended = source.model_copy(update={"may_end": ("orders",)})
+    assert warnings(run(ended), "orders") == [
+        "the last whole month has 29 rows, under half of the months before"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "until"),
+    [
+        ((60, 60, 60, 60, 60, 60, 30), "2024-08-01"),
+        ((60, 60, 60, 60, 60, 60, 10), "2024-07-20"),
+        ((0, 0, 0, 0, 90, 90, 10), "2024-08-01"),
+        ((300, 0, 0, 0, 0, 0, 0), "2024-08-01"),
+        ((40, 40, 40, 40, 40, 40, 5), "2024-08-01"),
+    ],
+    ids=["just half", "the month is not over", "two months old", "ended long ago", "few anyway"],
+)
+def test_a_month_that_is_not_over_or_few_rows_are_no_error(
+    counts: tuple[int, ...],
+    until: str,
+    shop: Callable[..., Source],
+    run: Callable[..., dict[str, Any]],
+) -> None:
+    source = shop(orders=by_month(*counts))
+    run(source.model_copy(update={"observed_until": date.fromisoformat(until)}))
+
+
 def test_warned_when_the_response_rate_moves_by_more_than_ten_points(
     shop: Callable[..., Source], run: Callable[..., dict[str, Any]]
 ) -> None:

@@ -210,6 +210,8 @@ def test_forget_erases_logs_no_id_and_says_what_to_train_again(
     monkeypatch.setattr(forget.params, "load", lambda: settings)
     monkeypatch.setattr(paths, "ARTIFACTS", tmp_path / "out")
     monkeypatch.setattr(paths, "TABLES", tmp_path / "out/t")
+    monkeypatch.setattr(paths, "MODELS", tmp_path / "out/models")
+    (tmp_path / "out/models/churn/production").mkdir(parents=True)
     with pytest.raises(PrivacyError, match="no such customer"):
         forget.main("nobody", date(2024, 7, 1))
     assert not (home / "erased.csv").exists()
@@ -217,6 +219,14 @@ def test_forget_erases_logs_no_id_and_says_what_to_train_again(
     forget.main("c1", date(2024, 7, 1))
     assert "c1" not in everything(tmp_path)
     said = capsys.readouterr().err
-    assert "dvc repro" in said and "c1" not in said
+    assert "c1" not in said
+    for command in (
+        "models (churn)",
+        "`dvc repro`",
+        "`dvc gc --workspace --force`",
+        "experiment retention/shop",
+        "`mlflow gc --backend-store-uri sqlite:///mlflow.db`",
+    ):
+        assert command in said
     (line,) = (home / "erased.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert line.startswith("2024-07-01,")
