@@ -117,6 +117,29 @@ def label(
             ON known_from < as_of AND (known_until IS NULL OR as_of <= known_until)
         ORDER BY customer_id, as_of
     """)
+    return _labelled(connection, outcomes, observed_until)
+
+
+def label_rows(
+    connection: duckdb.DuckDBPyConnection,
+    rows: pd.DataFrame,
+    outcomes: Sequence[Outcome],
+    observed_until: datetime,
+) -> pd.DataFrame:
+    """As `label`, for the moments in `rows` (customer_id, as_of): a moment per row, not a grid."""
+    connection.register("moment_frame", rows[["customer_id", "as_of"]])
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE spine AS
+        SELECT DISTINCT customer_id, CAST(as_of AS TIMESTAMPTZ) AS as_of FROM moment_frame
+        ORDER BY customer_id, as_of
+    """)
+    return _labelled(connection, outcomes, observed_until)
+
+
+def _labelled(
+    connection: duckdb.DuckDBPyConnection, outcomes: Sequence[Outcome], observed_until: datetime
+) -> pd.DataFrame:
+    """The outcomes of the rows of `spine`."""
     frame = frame_of(connection, "FROM spine ORDER BY customer_id, as_of")
     for outcome in outcomes:
         sql = _SQL[outcome.definition]
