@@ -2,7 +2,8 @@
 
 A row is measured by features where it is a matter of the single customer. Rows about the company
 as a whole (a correlation, a claim, a change of policy) are answered by a panel or report, if at
-all; and for some there is no defensible measure, which is said with its reason.
+all; and for some there is no defensible measure, which is said with its reason. Every panel is
+filled by KPIs, claims or the results of a stage.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 
 from features.catalog import SOURCES
 from features.declare import Declared
+from features.kpis import KPIS
 
 Answer = Literal["features", "company", "not measurable"]
 
@@ -39,11 +41,21 @@ PANELS: dict[str, tuple[str, str]] = {
     "P7": ("personal care and follow-up", "個別対応・フォローアップ"),
     "P8": ("loyalty, returns and trust", "ロイヤルティ・返品・信頼"),
     "P9": ("agents and cost", "担当者・コスト"),
+    "P10": ("associations", "関連"),
     "P11": ("estimated effects", "推定効果"),
+    "P12": ("customers at risk", "離反リスクのあるお客様"),
     "P13": ("digital", "デジタル"),
     "P14": ("claims check", "主張の検証"),
     "P15": ("data quality", "データ品質"),
 }
+
+SECTIONS: dict[str, str] = {
+    "P10": "explanation",
+    "P11": "effects",
+    "P12": "score",
+    "P14": "claims",
+} | {panel: "kpis" for panel in PANELS if panel not in ("P10", "P11", "P12", "P14")}
+"""Which results fill a panel: KPIs (features.kpis), claims (models.claims), or a stage's folder."""
 
 _NO_RATES = (
     "Cost needs wage and fee rates, which are no events of a customer and not among the canonical"
@@ -244,6 +256,19 @@ def measured() -> dict[str, tuple[str, ...]]:
         if isinstance(source, Declared) and source.benchmark is not None:
             found["S16"].append(source.base)
     return {key: tuple(dict.fromkeys(names)) for key, names in found.items()}
+
+
+def shown() -> dict[str, tuple[str, ...]]:
+    """Row -> the KPIs that show it for the company as a whole, in the order of the report.
+
+    A comparison with the industry (S16) is the line that a KPI is drawn against.
+    """
+    return {
+        item.key: tuple(
+            kpi.key for kpi in KPIS if item.key in kpi.items or (item.key == "S16" and kpi.lines)
+        )
+        for item in ITEMS
+    }
 
 
 def answered(item: Item) -> Answer:
