@@ -7,13 +7,14 @@ lever (someone in support can act on it) or context, and its good direction for 
 `positive_is_good` says whether y = 1 is the good outcome (buys again) or the bad one (leaves).
 
 SHAP describes the model, not the world: it tells what the model pays attention to. Intervals are
-95 %, clustered by customer; they hold the model fixed, so they do not show how a refit would move.
+95 %, clustered by customer; `low` and `high` hold the model fixed, `refit_low` and `refit_high`
+come from models refitted on resampled customers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from typing import Protocol
 
 import numpy as np
@@ -27,9 +28,12 @@ from models.evaluation import (
     clustered_standard_error,
     rate_interval,
     resampled_counts,
+    weighted_sums,
 )
 
-_RESAMPLES_AT_ONCE = 50
+MAX_RANK_WIDTH = 3
+"""A family's rank is shown if four in five refits place it within this many ranks."""
+
 _FEATURES_AT_ONCE = 32
 
 
@@ -98,6 +102,126 @@ def family_importance(
         }
     )
     return _most_important_first(table, "family")
+
+
+def family_sizes(
+    values: np.ndarray, names: Sequence[str], meanings: Mapping[str, Meaning]
+) -> dict[tuple[str, bool], float]:
+    """Mean absolute signed family value by (family, lever), as in `family_importance`."""
+    _check_columns(values, names, meanings)
+    return {
+        (family, lever): float(np.abs(values[:, columns].sum(axis=1)).mean())
+        for family, lever, columns in _groups(names, meanings)
+    }
+
+
+def with_refits(
+    families: pd.DataFrame,
+    refits: Sequence[Mapping[tuple[str, bool], float]],
+    shadow: Mapping[tuple[str, bool], float],
+) -> pd.DataFrame:
+    """`families` (of `family_importance`) with what refitting and chance do to them.
+
+    Added columns: refit_low, refit_high (95 %), rank, rank_low, rank_high (the middle 80 % of the
+    refits' ranks), rank_is_stable (those lie within MAX_RANK_WIDTH of each other; only then should
+    the rank be shown), shadow (`family_sizes` of meaningless features, as many as the family has)
+    and above_shadow (mean_abs_shap less shadow: families of many features win by size alone).
+    """
+    if len(refits) < 2:
+        raise ValueError(f"at least two refits are needed, got {len(refits)}")
+    keys = list(zip(families["family"], families["lever"], strict=True))
+    sizes = np.array([[refit[key] for key in keys] for refit in refits])
+    middle = sizes.mean(axis=0)
+    half = Z_95 * sizes.std(axis=0, ddof=1)
+    ranks = rankdata(-sizes, axis=1, method="ordinal")
+    low, high = np.quantile(ranks, [0.1, 0.9], axis=0, method="nearest").astype(int)
+    by_chance = np.array([shadow[key] for key in keys])
+    return families.assign(
+        refit_low=np.maximum(middle - half, 0.0),
+        refit_high=middle + half,
+        rank=np.arange(1, len(keys) + 1),
+        rank_low=low,
+        rank_high=high,
+        rank_is_stable=high - low <= MAX_RANK_WIDTH,
+        shadow=by_chance,
+        above_shadow=families["mean_abs_shap"].to_numpy() - by_chance,
+    )
+
+
+def family_interactions(pairs: np.ndarray, families: Sequence[str], top: int = 10) -> pd.DataFrame:
+    """The pairs of families whose joint effect on the score is largest.
+
+    `pairs` [pairs x rows] are SHAP interactions on the calibrated log-odds, in the order of
+    `itertools.combinations` of `families`. Columns: family, other, mean_abs_interaction, largest
+    first.
+    """
+    table = pd.DataFrame(list(combinations(families, 2)), columns=["family", "other"])
+    table["mean_abs_interaction"] = np.abs(pairs).mean(axis=1)
+    order = np.lexsort((table["other"], table["family"], -table["mean_abs_interaction"]))
+    return table.iloc[order].head(top).reset_index(drop=True)
+
+
+def family_ablation(
+    predict: Callable[[np.ndarray], np.ndarray],
+    matrix: np.ndarray,
+    names: Sequence[str],
+    customers: ArrayLike,
+    meanings: Mapping[str, Meaning],
+    strata: ArrayLike,
+    *,
+    towards: int,
+    seed: int,
+    top_share: float = 0.1,
+    draws: int = 3,
+) -> pd.DataFrame:
+    """How far a family moves the probability: what is left when it tells nothing.
+
+    `predict` gives the probability of y = 1 for rows of `matrix` [rows x features], the encoded
+    features. Each row's values of the family are replaced, together, by those of a random other row
+    of the same stratum (`strata` [rows]: say plan x tenure x severity), `draws` times. Columns,
+    for every family of levers, the largest first: family, mean_abs_change (of the probability),
+    top_change with top_low and top_high (95 %, clustered): by how much the probability of the bad
+    outcome among the `top_share` of rows at highest risk falls on average. `towards` as in
+    `reasons`. A statement about the model's probability, not about what would happen.
+    """
+    rng = np.random.default_rng(seed)
+    codes = cluster_codes(customers)
+    risk = towards * predict(matrix)
+    top = np.argsort(-risk, kind="stable")[: max(1, int(top_share * len(matrix)))]
+    by_stratum = np.argsort(pd.factorize(np.asarray(strata), sort=True)[0], kind="stable")
+    _, starts = np.unique(np.asarray(strata)[by_stratum], return_index=True)
+    partners = []
+    for _ in range(draws):
+        partner = np.empty(len(matrix), dtype=np.intp)
+        for rows in np.split(by_stratum, starts[1:]):
+            partner[rows] = rng.permutation(rows)
+        partners.append(partner)
+    table = []
+    for family, lever, columns in _groups(names, meanings):
+        if not lever:
+            continue
+        changes = []
+        for partner in partners:
+            replaced = matrix.copy()
+            replaced[:, columns] = matrix[np.ix_(partner, columns)]
+            changes.append(risk - towards * predict(replaced))
+        change = np.mean(changes, axis=0)
+        half = Z_95 * clustered_standard_error(change[top], codes[top])
+        table.append(
+            {
+                "family": family,
+                "mean_abs_change": float(np.abs(changes).mean()),
+                "top_change": float(change[top].mean()),
+                "top_low": float(change[top].mean() - half),
+                "top_high": float(change[top].mean() + half),
+            }
+        )
+    result = pd.DataFrame(
+        table, columns=["family", "mean_abs_change", "top_change", "top_low", "top_high"]
+    )
+    return result.sort_values(
+        ["mean_abs_change", "family"], ascending=[False, True], ignore_index=True
+    )
 
 
 def feature_importance(
@@ -347,9 +471,7 @@ def _cluster_sums(rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def _resampled(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """Totals of `sums` [clusters x columns] over resampled clusters: [resamples x columns]."""
     draws = resampled_counts(len(sums), resamples, seed)
-    # A few resamples at a time: one matrix product instead of many, in bounded memory.
-    chunks = iter(lambda: list(islice(draws, _RESAMPLES_AT_ONCE)), [])
-    return np.concatenate([np.stack(chunk) @ sums for chunk in chunks])
+    return np.stack([weighted_sums(draw, sums) for draw in draws])
 
 
 def _mean_intervals(

@@ -11,10 +11,14 @@ import pytest
 from models.explanation import (
     check_additivity,
     dependence,
+    family_ablation,
     family_importance,
+    family_interactions,
+    family_sizes,
     feature_importance,
     reasons,
     typical_values,
+    with_refits,
 )
 
 
@@ -386,3 +390,65 @@ def test_a_missing_value_never_names_a_reason() -> None:
         [0, "profile", "c"],
         [1, "profile", "c"],
     ]
+
+
+def test_a_rank_that_refits_do_not_keep_is_not_shown() -> None:
+    values = np.array([[3.0, 0.0, 2.0, 1.0], [-3.0, 0.0, 2.0, -1.0]])
+    table = family_importance(values, NAMES, ["a", "b"], MEANINGS, resamples=20)
+    first, second, third = zip(table["family"], table["lever"], strict=True)
+    steady = [{first: 3.0 + d, second: 2.0 + d, third: 1.0} for d in (0.0, 0.1, 0.2, 0.3, 0.4)]
+    out = with_refits(table, steady, {first: 0.5, second: 0.0, third: 1.0})
+    assert out["rank"].tolist() == out["rank_low"].tolist() == out["rank_high"].tolist()
+    assert out["rank_is_stable"].all()
+    assert out["above_shadow"].tolist() == [2.5, 2.0, 0.0]
+    # 0.0 to 0.4: mean 0.2, standard deviation 0.158.
+    assert out["refit_low"].iloc[0] == pytest.approx(3.2 - 1.96 * 0.15811, abs=1e-3)
+    assert out["refit_high"].iloc[0] == pytest.approx(3.2 + 1.96 * 0.15811, abs=1e-3)
+
+    wide = pd.concat([table] * 3, ignore_index=True)
+    wide["family"] = [f"f{i}" for i in range(9)]
+    keys = [(f"f{i}", lever) for i, lever in enumerate(wide["lever"])]
+    up = {key: float(9 - i) for i, key in enumerate(keys)}
+    down = {key: float(i) for i, key in enumerate(keys)}
+    unsteady = with_refits(wide, [up, down, up, down], dict.fromkeys(keys, 0.0))
+    assert not unsteady["rank_is_stable"].iloc[0]
+    assert unsteady["rank_is_stable"].iloc[4]  # the one in the middle stays there
+
+
+def test_family_sizes_are_those_of_family_importance() -> None:
+    values = np.array([[2.0, -2.0, 0.5, 1.0], [3.0, -1.0, -0.5, 0.0]])
+    table = family_importance(values, NAMES, ["a", "b"], MEANINGS, resamples=20)
+    keys = zip(table["family"], table["lever"], strict=True)
+    assert dict(zip(keys, table["mean_abs_shap"], strict=True)) == family_sizes(
+        values, NAMES, MEANINGS
+    )
+
+
+def test_interactions_are_listed_from_the_largest() -> None:
+    pairs = np.array([[0.1, -0.1], [0.5, -0.7], [0.0, 0.0]])
+    table = family_interactions(pairs, ["care", "effort", "resolution"], top=2)
+    assert table.to_numpy().tolist() == [["care", "resolution", 0.6], ["care", "effort", 0.1]]
+
+
+def test_ablation_measures_what_a_family_adds_within_its_stratum() -> None:
+    """The probability is the waiting time of the row; in stratum b everybody waits equally."""
+    wait = np.array([0.1, 0.9, 0.1, 0.9, 0.5, 0.5])
+    matrix = np.column_stack([wait, np.zeros(6), np.arange(6.0), np.zeros(6)])
+    table = family_ablation(
+        lambda rows: rows[:, 0],
+        matrix,
+        NAMES,
+        list("uvwxyz"),
+        MEANINGS,
+        ["a", "a", "a", "a", "b", "b"],
+        towards=1,
+        seed=0,
+        top_share=0.34,
+        draws=400,
+    ).set_index("family")
+    assert list(table.index) == ["responsiveness", "resolution"]  # levers only
+    # A row of stratum a meets the other value half of the time, at a distance of 0.8.
+    assert table.loc["responsiveness", "mean_abs_change"] == pytest.approx(4 / 6 * 0.4, abs=0.02)
+    # The two riskiest rows fall from 0.9 to 0.5 on average.
+    assert table.loc["responsiveness", "top_change"] == pytest.approx(0.4, abs=0.03)
+    assert table.loc["resolution", "mean_abs_change"] == 0.0

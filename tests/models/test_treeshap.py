@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models import treeshap
-from models.treeshap import NotSupportedError, TreeExplainer
+from models.treeshap import NotSupportedError, TreeExplainer, group_interactions
 
 FEATURES = 6
 
@@ -145,3 +145,28 @@ def test_what_cannot_be_tabulated_is_refused() -> None:
 def test_another_type_or_width_is_refused(X: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected float32"):
         TreeExplainer(trained(8, 4)).shap_values(X)
+
+
+@pytest.mark.parametrize(("leaves", "depth"), [(8, 4), (31, 6)])
+def test_interactions_equal_those_of_the_shap_package(leaves: int, depth: int) -> None:
+    import shap
+
+    booster = trained(leaves, depth, rounds=5)
+    X, _ = table(rows=60, seed=3)
+    expected = shap.TreeExplainer(booster).shap_interaction_values(X)
+    found = group_interactions(booster, X, range(FEATURES), FEATURES)
+    for row, (i, j) in zip(found, combinations(range(FEATURES), 2), strict=True):
+        np.testing.assert_allclose(row, 2 * expected[:, i, j], rtol=0, atol=1e-9)
+    assert np.abs(found).max() > 0.01
+
+
+def test_interactions_of_groups_are_the_sums_over_their_features() -> None:
+    booster = trained(16, 5, rounds=5)
+    X, _ = table(rows=50, seed=4)
+    single = group_interactions(booster, X, range(FEATURES), FEATURES)
+    pairs = list(combinations(range(FEATURES), 2))
+    group_of = [0, 0, 1, 1, 2, 2]
+    grouped = group_interactions(booster, X, group_of, 3)
+    for row, (a, b) in zip(grouped, combinations(range(3), 2), strict=True):
+        inside = [p for p, (i, j) in enumerate(pairs) if {group_of[i], group_of[j]} == {a, b}]
+        np.testing.assert_allclose(row, single[inside].sum(axis=0), rtol=0, atol=1e-12)
