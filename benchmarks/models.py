@@ -2,8 +2,11 @@
 
 After `dvc repro`:
 
-- `python -m benchmarks.models peers --python PATH [--minutes 10] [--origins 3]`: FLAML and CatBoost
-  on the same matrices, split and calibration; PATH is a Python with benchmarks/peers.txt installed.
+- `python -m benchmarks.models peers [--minutes 10] [--origins 3]`: FLAML and CatBoost on the same
+  matrices, split and calibration, by the Python that RETENTION_PEERS_PYTHON (or `--python`) names,
+  with benchmarks/peers.txt installed.
+- `python -m benchmarks.models real [--sources cdnow_sample ...]`: the whole pipeline on the public
+  data sets, against simple rules and the figures known of them. Needs no `dvc repro`.
 - `python -m benchmarks.models splits`: what a random split would have claimed.
 - `python -m benchmarks.models speed`: 1,000 resamples of 200,000 rows.
 - `python -m benchmarks.models memory [--rows 10000000]`: training on 100 features, streamed.
@@ -14,26 +17,38 @@ Each replaces its own section of benchmarks/results/models.md.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+import yaml
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from data.errors import InputError
+from features.catalog import Feature
 from features.labels import LABELLED, TASKS
 from models import evaluation, value
 from models.calibration import Platt
 from models.estimator import Encoder, fixed_settings
-from models.splits import Origin
-from pipelines import load, params, stage, train
+from models.splits import CustomerOrigin, Origin
+from pipelines import evaluate, load, params, paths, stage, train
 from pipelines.params import Params
 
 RESULTS = Path(__file__).parent / "results" / "models.md"
@@ -105,6 +120,196 @@ def _predicted(
                 calibrator = Platt.fit(margins["calibration"], y[calibration])
                 found[name] = calibrator.predict(margins["test"])
     return found
+
+
+@dataclass(frozen=True)
+class Known:
+    """A public data set, what of params.yaml it needs to be otherwise, and what is known of it."""
+
+    source: str
+    task: str
+    auc: str
+    changed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    note: str = ""
+
+
+REAL: dict[str, Known] = {
+    "online_retail": Known("online_retail", "repeat_purchase", "none for 60 days"),
+    # A year is too short for three spans of 90 + 7 + 10 days and two dates that calibrate.
+    "online_retail_90": Known(
+        "online_retail",
+        "repeat_purchase",
+        "about 0.73",
+        {
+            "labels": {"repeat_purchase_horizon_days": 90, "gap_days": 0, "lag_days": 7},
+            "train": {"calibration_cutoffs": 1},
+        },
+        "90 days, no gap, one calibration date",
+    ),
+    "cdnow_sample": Known("cdnow_sample", "repeat_purchase", "none; BG/NBD is the reference"),
+    "airline_loyalty": Known("airline_loyalty", "churn", "about 0.77"),
+    "telco_classic": Known(
+        "telco_classic", "churn", "0.84-0.85", {}, "every customer tested once, in fifths"
+    ),
+}
+STEPS = ("source", "ingest", "tone", "featurize")
+COPIED = ("benchmarks", "data", "features", "models", "reports", "pipelines")
+
+
+def real(arguments: argparse.Namespace) -> list[str]:
+    """The default settings on data that nobody here made."""
+    lines = [
+        "Default settings, every test date that a source has. Gain: our AUC minus the rule's, the"
+        " rule's log-loss minus ours, paired, 95 % customer-clustered; positive = ours is better."
+        " Rules learn from all rows that ours trains or calibrates on. Slope and level (log-odds)"
+        " are 1 and 0 for perfect calibration.",
+        "",
+        "| data | model | AUC | known | log-loss | AUC gain of ours | log-loss gain of ours |"
+        " slope | level |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name in arguments.sources:
+        known = REAL[name]
+        stage.say(f"real: {name}")
+        pooled = _in_project(known)
+        y, customers = pooled["y"].to_numpy(), pooled["customer_id"].to_numpy()
+        title = f"{known.source}, {known.task}" + (f" ({known.note})" if known.note else "")
+        title += f", {len(y):,} rows, {int(min(y.sum(), len(y) - y.sum())):,} events"
+        for rule in ("model", *RULES):
+            if rule not in pooled:
+                continue
+            p = pooled[rule].to_numpy()
+            found = evaluation.point_metrics(y, p)
+            gains = " | | |"
+            if rule != "model":
+                gain = evaluation.paired_gain(
+                    y, pooled["model"].to_numpy(), p, customers, resamples=1000, seed=0
+                )
+                gains = "".join(f" {_shown(gain[key])} |" for key in ("auc", "log_loss"))
+                gains = " | " + gains.lstrip()
+            first = f"| {title} | ours | " if rule == "model" else f"| | {rule} | "
+            lines.append(
+                first
+                + f"{found['auc']:.4f} | {known.auc if rule == 'model' else ''} |"
+                + f" {found['log_loss']:.4f}{gains}"
+                + f" {found['calibration_slope']:.2f} | {found['calibration_in_the_large']:+.2f} |"
+            )
+            stage.say(lines[-1])
+    return lines
+
+
+RULES = ("rfm_logistic", "bg_nbd", "logistic")
+
+
+def _in_project(known: Known) -> pd.DataFrame:
+    """Out-of-time predictions of ours and of the rules, from a project of its own."""
+    with tempfile.TemporaryDirectory(prefix="models-") as home:
+        project = Path(home)
+        for package in COPIED:
+            shutil.copytree(
+                paths.ROOT / package,
+                project / package,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+        settings = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+        settings["source"] |= {"name": known.source, "first_as_of": None, "last_as_of": None}
+        for section, changed in known.changed.items():
+            settings[section] |= changed
+        (project / "params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+        datasets = paths.ROOT.parent / "shared" / "datasets"
+        environment = {"RETENTION_DATASETS": str(datasets), **os.environ}
+        predicted = project / "predicted.parquet"
+        commands = [["pipelines.cli", step] for step in STEPS]
+        commands.append(["benchmarks.models", "predict", "--task", known.task])
+        commands[-1] += ["--to", str(predicted)]
+        for command in commands:
+            done = subprocess.run(
+                [sys.executable, "-m", *command],
+                cwd=project,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise InputError(
+                    f"{known.source}: {command[:2]} failed: {done.stderr.strip()[-1000:]}"
+                )
+        return pd.read_parquet(predicted)
+
+
+def predict(task: str, to: Path) -> None:
+    """Within the project of one data set: customer_id, y, "model" and the rules, as Parquet."""
+    settings = params.load()
+    wanted = load.catalog(settings)
+    origins, production, reason = train.origins(task, settings)
+    if reason is not None or production is None:
+        raise InputError(f"{settings.source.name}: {reason['en'] if reason else 'no origin'}")
+    rows = load.feature_rows(task)
+    rows = rows[rows[f"{task}_status"] == LABELLED].reset_index(drop=True)
+    if isinstance(production, CustomerOrigin):
+        _in_fifths(task, settings, rows, production).to_parquet(to)
+        return
+    zone = load.summary()["time_zone"]
+    for origin in origins:
+        fit, calibration, _ = origin.rows(rows)
+        model = train.fit(task, settings, rows, wanted, origin, fit, calibration)
+        model.save(paths.MODELS / task / f"origin-{load.day(origin.test, zone)}")
+    evaluate.predictions(task, settings).to_parquet(to)
+
+
+def _in_fifths(
+    task: str, settings: Params, rows: pd.DataFrame, production: CustomerOrigin
+) -> pd.DataFrame:
+    """A snapshot's customers, each tested once: ours and a logistic regression on everything."""
+    wanted = load.catalog(settings)
+    y = rows[task].to_numpy(dtype=np.float64)
+    parts = []
+    for first in range(5):
+        origin = Fifths(production.test, production.calibration, production.train, first=first)
+        fit, calibration, test = origin.rows(rows)
+        known = np.concatenate([fit, calibration])
+        model = train.fit(task, settings, rows, wanted, origin, fit, calibration)
+        logistic = _one_hot_logistic(wanted).fit(rows.iloc[known], y[known])
+        held_out = rows.iloc[test]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "customer_id": held_out["customer_id"],
+                    "y": y[test],
+                    "model": model.predict(held_out),
+                    "logistic": logistic.predict_proba(held_out)[:, 1],
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Fifths(CustomerOrigin):
+    """The split of a snapshot, turned: fifth `first` tests, the next calibrates, the rest train."""
+
+    first: int = 0
+
+    def rows(self, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions of the training, calibration and test rows."""
+        digests = (hashlib.sha256(str(customer).encode()) for customer in rows["customer_id"])
+        part = np.array([int.from_bytes(digest.digest()[:4]) % 5 for digest in digests])
+        turned = (part - self.first) % 5
+        return np.flatnonzero(turned > 1), np.flatnonzero(turned == 1), np.flatnonzero(turned == 0)
+
+
+def _one_hot_logistic(wanted: Mapping[str, Feature]) -> Pipeline:
+    """Logistic regression on every feature: what a snapshot is usually modelled with."""
+    categories = [name for name, feature in wanted.items() if feature.unit == "category"]
+    numbers = [name for name in wanted if name not in categories]
+    columns = ColumnTransformer(
+        [
+            ("categories", OneHotEncoder(handle_unknown="ignore"), categories),
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+        ]
+    )
+    return make_pipeline(columns, LogisticRegression(max_iter=3000))
 
 
 def splits(arguments: argparse.Namespace) -> list[str]:
@@ -264,18 +469,31 @@ def _write(title: str, lines: list[str]) -> None:
 def main() -> None:
     """Run one benchmark and write its section."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", choices=("peers", "splits", "speed", "memory"))
-    parser.add_argument("--python", help="a Python with benchmarks/peers.txt installed")
+    parser.add_argument("what", choices=("peers", "real", "splits", "speed", "memory", "predict"))
+    parser.add_argument(
+        "--python",
+        default=os.environ.get("RETENTION_PEERS_PYTHON"),
+        help="a Python with benchmarks/peers.txt installed",
+    )
+    parser.add_argument("--sources", nargs="+", choices=REAL, default=list(REAL))
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--origins", type=int, default=3)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--task", choices=TASKS, help="of predict")
+    parser.add_argument("--to", type=Path, help="of predict, which `real` calls")
     arguments = parser.parse_args()
+    if arguments.what == "predict":
+        predict(arguments.task, arguments.to)
+        return
     if arguments.what == "peers" and not arguments.python:
-        parser.error("peers needs --python")
-    run = {"peers": peers, "splits": splits, "speed": speed, "memory": memory}[arguments.what]
+        parser.error("peers needs RETENTION_PEERS_PYTHON or --python")
+    run = {"peers": peers, "real": real, "splits": splits, "speed": speed, "memory": memory}[
+        arguments.what
+    ]
     titles = {
         "peers": "Against FLAML and CatBoost",
+        "real": "Public data sets",
         "splits": "A random split against a split in time",
         "speed": "Intervals",
         "memory": "Training on more rows than fit in memory",

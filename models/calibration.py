@@ -8,8 +8,12 @@ the N negatives. On thousands of rows that is invisible; on separable or one-sid
 keeps the fit finite. When the slope would not be positive, or cannot be estimated because the
 sample has one outcome or one margin, slope 1 is kept and only the intercept is fitted, which
 corrects the mean and leaves the ranking; `note` says so.
-Source: Platt 1999; damped Newton steps as in Lin, Lin and Weng 2007, "A note on Platt's
-probabilistic outputs for support vector machines".
+`alternatives` asks, forward in time, whether a more flexible shape (beta, isotonic) would have been
+better by more than a standard error (METHODS D). It is reported with the model and does not change
+it: only a straight line in the log-odds keeps SHAP values exact and lets the booster itself carry
+the calibration.
+Source: Platt 1999; Kull, Silva Filho and Flach 2017, "Beta calibration"; damped Newton steps as in
+Lin, Lin and Weng 2007, "A note on Platt's probabilistic outputs for support vector machines".
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, log_expit
+from sklearn.isotonic import IsotonicRegression
 
 MAX_STEPS = 100
 TOLERANCE = 1e-10
@@ -96,6 +101,61 @@ class Platt:
         if record["kind"] != "platt":
             raise ValueError(f"unknown calibrator kind {record['kind']!r}, expected 'platt'")
         return cls(float(record["slope"]), float(record["intercept"]), str(record["note"]))
+
+
+def alternatives(
+    earlier: tuple[np.ndarray, np.ndarray], later: tuple[np.ndarray, np.ndarray]
+) -> dict[str, dict[str, float | bool]]:
+    """What beta and isotonic calibration gain over Platt's when fitted earlier and used later.
+
+    Each argument is (margins, outcomes 0/1) of one date, a row per customer. Per alternative:
+    `gain`, the mean log-loss saved per row on the later date, its standard error `se`, and
+    `is_better`: whether the gain exceeds it. Raises ValueError like `Platt.fit`, and when either
+    date has one outcome only.
+    """
+    (margin, y), (new, y_new) = (
+        (np.asarray(m, dtype=np.float64), np.asarray(t, dtype=np.float64))
+        for m, t in (earlier, later)
+    )
+    if min(np.unique(y).size, np.unique(y_new).size) < 2:
+        raise ValueError("Calibrators are compared on dates with both outcomes.")
+    platt = _losses(Platt.fit(margin, y).log_odds(new), y_new)
+    found: dict[str, dict[str, float | bool]] = {}
+    for name, log_odds in (
+        ("beta", _beta(margin, y, new)),
+        ("isotonic", _isotonic(margin, y, new)),
+    ):
+        saved = platt - _losses(log_odds, y_new)
+        gain, se = float(saved.mean()), float(saved.std(ddof=1) / np.sqrt(saved.size))
+        found[name] = {"gain": gain, "se": se, "is_better": gain > se}
+    return found
+
+
+def _losses(log_odds: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.logaddexp(0.0, log_odds) - y * log_odds
+
+
+def _beta(margin: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Log-odds a log(p) - b log(1 - p) + c with a, b >= 0: a different slope at either end."""
+    used = [0, 1]
+    while True:
+        both, both_new = (
+            np.column_stack([log_expit(m), -log_expit(-m), np.ones_like(m)]) for m in (margin, new)
+        )
+        columns = [*used, 2]
+        coefficients = _fit_logistic(both[:, columns], np.zeros_like(margin), y)
+        wrong = [column for column, value in zip(used, coefficients, strict=False) if value < 0]
+        if not wrong:
+            return (both_new[:, columns] * coefficients).sum(axis=1)
+        used.remove(wrong[0])
+
+
+def _isotonic(margin: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """A rising step function; its ends are kept as far from 0 and 1 as the rows can tell."""
+    least = 1 / (y.size + 2)
+    fitted = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip").fit(margin, y)
+    p = np.clip(fitted.predict(new), least, 1 - least)
+    return np.log(p) - np.log1p(-p)
 
 
 def _fit_logistic(columns: np.ndarray, offset: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -42,6 +42,12 @@ DEFAULT_PARAMS: Mapping[str, float] = {
 }
 MODEL, CALIBRATOR, MANIFEST = "model.txt", "calibrator.json", "manifest.json"
 NUMBER, CATEGORY = "number", "category"
+MANY_EVENTS = 5_000
+SMALL_LEAVES, SMALL_DEPTH = 4, 3
+EVENTS_PER_STEP = 180
+FEWEST_ROUNDS = 20
+GAIN_WEIGHTS = "feature_contri"
+"""LightGBM's parameter for the weight of each feature's split gains, in matrix order."""
 ADDITIVITY_TOLERANCE = 1e-9
 COMPARED_ROWS = 20
 Rows = np.ndarray | slice
@@ -177,6 +183,7 @@ class RetentionModel:
         features: Sequence[str],
         categories: Sequence[str] = (),
         params: Mapping[str, float] | None = None,
+        gain_weights: Mapping[str, float] | None = None,
         seed: int = 0,
         threads: int = 1,
         about: Mapping[str, Any] | None = None,
@@ -184,7 +191,8 @@ class RetentionModel:
         """Train on `fit_rows`, calibrate on `calibration_rows` (positions or boolean masks).
 
         `y` has one value per row of `frame` and is 0 or 1 on the rows used. `params` overrides
-        DEFAULT_PARAMS, with `min_data_in_leaf` lowered to rows / 40 (at least 5) on small data.
+        DEFAULT_PARAMS, held within what the rows can teach (see `fitted_settings`).
+        A split on a feature in `gain_weights` counts as so much of its gain, on others as all.
         Columns that are all missing or constant on the fit rows are dropped and recorded.
         Same input, seed and threads give the same text. Raises ModelError with the cure.
         """
@@ -201,7 +209,10 @@ class RetentionModel:
                 f"All {len(dropped)} features are constant or missing on the training rows; "
                 "check the source's coverage of the training dates."
             )
-        settings = fitted_settings(params or {}, rows=len(matrix))
+        settings = fitted_settings(params or {}, outcomes)
+        weights = [float((gain_weights or {}).get(name, 1.0)) for name in encoder.features]
+        if any(weight != 1 for weight in weights):
+            settings[GAIN_WEIGHTS] = weights
         booster = lgb.train(
             settings | fixed_settings(seed, threads),
             lgb.Dataset(matrix, outcomes, feature_name=list(encoder.features)),
@@ -249,6 +260,10 @@ class RetentionModel:
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Calibrated P(y=1), float64 (rows,)."""
         return expit(self.log_odds(frame))
+
+    def probability(self, matrix: np.ndarray) -> np.ndarray:
+        """Calibrated P(y=1), float64 (rows,), of float32 (rows, features) already encoded."""
+        return expit(self.calibrator.log_odds(self._raw(matrix)))
 
     def contributions(self, frame: pd.DataFrame) -> tuple[np.ndarray, float]:
         """SHAP values of the calibrated log-odds: float64 (rows, features) and the base value.
@@ -313,9 +328,9 @@ class RetentionModel:
         """Write the three files; an older model in `folder` is replaced as a whole."""
         files = {MODEL: self.text.encode(), CALIBRATOR: _json(self.calibrator.to_dict())}
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        files[MANIFEST] = _json(
-            dict(self.record) | {"features": self.encoder.to_dict(), "sha256": hashes}
-        )
+        manifest = dict(self.record) | {"features": self.encoder.to_dict(), "sha256": hashes}
+        hashes[MANIFEST] = _own_digest(manifest)
+        files[MANIFEST] = _json(manifest)
 
         partial = folder.with_name(f".{folder.name}.partial")
         previous = folder.with_name(f".{folder.name}.previous")
@@ -334,6 +349,7 @@ class RetentionModel:
     def load(cls, folder: Path) -> RetentionModel:
         """Read a saved model. Raises ModelError naming the file that is missing or altered."""
         manifest = _json_object(folder / MANIFEST, _read(folder / MANIFEST))
+        digest = _own_digest(manifest)
         contents = {name: _read(folder / name) for name in (MODEL, CALIBRATOR)}
         try:
             encoder = Encoder.from_dict(manifest.pop("features"))
@@ -360,6 +376,11 @@ class RetentionModel:
             raise ModelError(
                 f"{folder / MANIFEST} lists other features than {MODEL}; restore the folder or "
                 "train the model again."
+            )
+        if hashes.get(MANIFEST) != digest:
+            raise ModelError(
+                f"{folder / MANIFEST} was changed after the model was trained; restore the folder "
+                "or train the model again."
             )
         return model
 
@@ -452,18 +473,38 @@ def fixed_settings(seed: int, threads: int) -> dict[str, Any]:
     }
 
 
-def fitted_settings(params: Mapping[str, float], rows: int) -> dict[str, Any]:
-    """DEFAULT_PARAMS with `params` over them, as used on so many training rows."""
+def fitted_settings(params: Mapping[str, float], outcomes: np.ndarray) -> dict[str, Any]:
+    """DEFAULT_PARAMS with `params` over them, as used on training rows with these outcomes (0, 1).
+
+    What data can teach is counted in rows of the rarer outcome, the events. With fewer than
+    MANY_EVENTS a tree has at most SMALL_LEAVES leaves. Rounds times learning rate, how far the
+    booster goes from the base rate, is at most events / EVENTS_PER_STEP, but FEWEST_ROUNDS always
+    run. `min_data_in_leaf` is at most rows / 40, and at least 5.
+    """
     unknown = sorted(set(params) - set(DEFAULT_PARAMS))
     if unknown:
         raise ModelError(f"Unknown model parameter {unknown}; known: {sorted(DEFAULT_PARAMS)}.")
-    settings = dict(DEFAULT_PARAMS) | dict(params)
+    settings: dict[str, Any] = dict(DEFAULT_PARAMS) | dict(params)
+    rows, positives = outcomes.size, int(outcomes.sum())
+    events = min(positives, rows - positives)
     settings["min_data_in_leaf"] = max(5, min(int(settings["min_data_in_leaf"]), rows // 40))
+    if events < MANY_EVENTS:
+        settings["num_leaves"] = min(settings["num_leaves"], SMALL_LEAVES)
+        settings["max_depth"] = min(settings["max_depth"], SMALL_DEPTH)
+    most = int(events / EVENTS_PER_STEP / settings["learning_rate"])
+    settings["num_iterations"] = min(settings["num_iterations"], max(most, FEWEST_ROUNDS))
     return settings
 
 
 def _json(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _own_digest(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest apart from this very digest."""
+    hashes = manifest.get("sha256")
+    others = {k: v for k, v in hashes.items() if k != MANIFEST} if isinstance(hashes, dict) else {}
+    return hashlib.sha256(_json(dict(manifest) | {"sha256": others})).hexdigest()
 
 
 def _read(path: Path) -> bytes:

@@ -13,7 +13,7 @@ Source: Akiba et al. 2019, "Optuna"; Bergstra et al. 2011 for the TPE sampler.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,19 +24,23 @@ import pandas as pd
 from optuna.trial import TrialState
 
 from models.calibration import Platt
-from models.estimator import DEFAULT_PARAMS, Encoder, fitted_settings, fixed_settings
+from models.estimator import DEFAULT_PARAMS, GAIN_WEIGHTS, Encoder, fitted_settings, fixed_settings
 from models.splits import Origin
 
 LEARNING_RATE = 0.03
 CHECKPOINTS = tuple(range(50, 601, 50))
 SEARCHED = ("num_leaves", "max_depth", "min_data_in_leaf", "lambda_l2", "feature_fraction")
-SPACE_VERSION = 1
+WINDOW_WEIGHTS = (1.0, 0.5, 0.25)
+SPACE_VERSION = 2
 """Part of a study's name: another space or loss is another study."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One forward step, encoded: training matrix and outcomes, test matrix and outcomes."""
+    """One forward step, encoded: training matrix and outcomes, test matrix and outcomes.
+
+    `windowed` are the features whose split gains the setting `window_weight` weighs.
+    """
 
     test: pd.Timestamp
     x: np.ndarray
@@ -44,6 +48,7 @@ class Fold:
     x_test: np.ndarray
     y_test: np.ndarray
     features: tuple[str, ...]
+    windowed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ def folds_of(
     *,
     features: Sequence[str],
     categories: Sequence[str],
+    windowed: Collection[str] = (),
 ) -> list[Fold]:
     """Encode each fold once, with an encoder learned on its own training rows."""
     folds = []
@@ -78,6 +84,7 @@ def folds_of(
                 encoder.transform(frame, test),
                 np.asarray(y[test], dtype=np.float64),
                 encoder.features,
+                frozenset(windowed),
             )
         )
     return folds
@@ -87,9 +94,11 @@ def losses_by_round(
     fold: Fold, settings: Mapping[str, float], *, seed: int, threads: int = 1
 ) -> np.ndarray:
     """Recalibrated log-loss of the fold's test rows at every checkpoint: float64 [checkpoints]."""
-    params = fitted_settings(
-        dict(settings) | {"num_iterations": CHECKPOINTS[-1]}, rows=len(fold.x)
-    ) | fixed_settings(seed, threads)
+    chosen = dict(settings) | {"num_iterations": CHECKPOINTS[-1]}
+    weight = chosen.pop("window_weight", 1.0)
+    params = fitted_settings(chosen, fold.y) | fixed_settings(seed, threads)
+    if weight != 1:
+        params[GAIN_WEIGHTS] = [weight if name in fold.windowed else 1.0 for name in fold.features]
     booster = lgb.train(params, lgb.Dataset(fold.x, fold.y, feature_name=list(fold.features)))
     margin = np.zeros(len(fold.y_test))
     losses = []
@@ -137,7 +146,7 @@ def search(
         load_if_exists=True,
     )
     if not study.trials:
-        study.enqueue_trial({key: DEFAULT_PARAMS[key] for key in SEARCHED})
+        study.enqueue_trial({key: DEFAULT_PARAMS[key] for key in SEARCHED} | {"window_weight": 1.0})
 
     def objective(trial: optuna.Trial) -> float:
         settings = _suggested(trial)
@@ -180,6 +189,7 @@ def _suggested(trial: optuna.Trial) -> dict[str, float]:
         "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 200, 2000, log=True),
         "lambda_l2": _rounded(trial.suggest_float("lambda_l2", 1.0, 200.0, log=True)),
         "feature_fraction": _rounded(trial.suggest_float("feature_fraction", 0.1, 0.4)),
+        "window_weight": trial.suggest_categorical("window_weight", WINDOW_WEIGHTS),
     }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
+from features.catalog import STREAM, Feature
 from features.labels import LABELLED
 from models import evaluation, slices, value
 from models.baselines import available_baselines
@@ -93,6 +94,8 @@ _CURVES = {
     "slices": slices.COLUMNS,
 }
 SLICE_PREFIX = "slice_"
+MEMORY_AUC = 0.02
+"""A model that loses more AUC on customers it never saw recognises customers (METHODS D)."""
 _TENURE_YEARS = (0.25, 1, 2)
 _TENURE_NAMES = ("under 3 months", "3-12 months", "1-2 years", "2 years or more")
 
@@ -236,23 +239,29 @@ def order_histories(as_of: pd.Timestamp) -> pd.DataFrame:
 def rivals(task: str, settings: Params) -> pd.DataFrame:
     """What two other models of the same kind say about the rows of `predictions`, in its order.
 
-    "without_support": the same procedure on the context features alone, so what the model gains on
-    it is the value of the support history. "unseen": trained without a fifth of the customers,
+    "without_support": the same procedure without any feature that is read from a table of support,
+    so what the model gains on it is the value of the support history; "without_levers": on context
+    alone, which knows how much and how severe the contact was but not how it was handled. "unseen":
+    trained without a fifth of the customers,
     on those alone (NaN on the others): a model that recognises customers does worse there.
     """
     rows = load.feature_rows(task)
     rows = rows[rows[f"{task}_status"] == LABELLED].reset_index(drop=True)
     wanted = load.catalog(settings)
-    context = {name: feature for name, feature in wanted.items() if not feature.lever}
+    fewer = {
+        "without_support": {k: f for k, f in wanted.items() if not is_support_history(f)},
+        "without_levers": {k: f for k, f in wanted.items() if not f.lever},
+    }
     held_out = _held_out(rows["customer_id"])
 
     def answers(origin: Origin) -> pd.DataFrame:
         fit, calibration, test = origin.rows(rows)
         tested = rows.iloc[test]
-        part = pd.DataFrame({"without_support": np.nan, "unseen": np.nan}, index=tested.index)
-        if 0 < len(context) < len(wanted):
-            model = train.fit(task, settings, rows, context, origin, fit, calibration)
-            part["without_support"] = model.predict(tested)
+        part = pd.DataFrame(np.nan, columns=[*fewer, "unseen"], index=tested.index)
+        for name, chosen in fewer.items():
+            if 0 < len(chosen) < len(wanted):
+                model = train.fit(task, settings, rows, chosen, origin, fit, calibration)
+                part[name] = model.predict(tested)
         others, unseen = fit[~held_out[fit]], held_out[test]
         model = train.fit(
             task, settings, rows, wanted, origin, others, calibration[~held_out[calibration]]
@@ -263,6 +272,35 @@ def rivals(task: str, settings: Params) -> pd.DataFrame:
     with ThreadPoolExecutor(stage.workers()) as pool:
         parts = list(pool.map(answers, train.origins(task, settings)[0]))
     return pd.concat(parts, ignore_index=True)
+
+
+SUPPORT_TABLES = frozenset(
+    {
+        "tickets",
+        "ticket_events",
+        "messages",
+        "calls",
+        "qa_reviews",
+        "surveys",
+        "feedback",
+        "reviews",
+        "social_mentions",
+        "referrals",
+        "selfservice",
+        "outreach",
+    }
+)
+"""The tables that hold contact between the company and a customer, and what the customer said."""
+
+
+def is_support_history(feature: Feature) -> bool:
+    """Whether a feature is read from a table of support, lever or not (severity, for one, is not).
+
+    Without these tables a company would know the customer's profile, contract, purchases, returns,
+    visits and points.
+    """
+    stream = STREAM.get(feature.stream) if feature.stream else None
+    return stream is not None and not SUPPORT_TABLES.isdisjoint(stream.needs)
 
 
 def _held_out(customers: pd.Series) -> np.ndarray:
@@ -343,12 +381,19 @@ def _compared(pooled: pd.DataFrame, others: pd.DataFrame, settings: Params) -> d
         )
         return {name: _finite(interval) for name, interval in found.items()}
 
-    everybody, unseen = (others[name].notna().to_numpy() for name in ("without_support", "unseen"))
+    known = {name: others[name].notna().to_numpy() for name in others}
+    recognised = gain(known["unseen"], "unseen")
     return {
-        "gain_of_support_features": gain(everybody, "without_support") if everybody.any() else None,
+        "gain_of_support_features": gain(known["without_support"], "without_support")
+        if known["without_support"].any()
+        else None,
+        "gain_of_levers": gain(known["without_levers"], "without_levers")
+        if known["without_levers"].any()
+        else None,
         "customer_disjoint": {
-            "customers": int(pooled["customer_id"][unseen].nunique()),
-            "gain_of_having_seen_them": gain(unseen, "unseen"),
+            "customers": int(pooled["customer_id"][known["unseen"]].nunique()),
+            "gain_of_having_seen_them": recognised,
+            "memorises_identity": bool((recognised["auc"]["value"] or 0) > MEMORY_AUC),
         },
     }
 
@@ -385,6 +430,7 @@ def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
         "": {**metrics["model"], "empc": metrics["value"]["empc"]},
         "gain_": metrics["gain_over_best_baseline"],
         "support_gain_": metrics["gain_of_support_features"] or {},
+        "lever_gain_": metrics["gain_of_levers"] or {},
     }
     for prefix, group in groups.items():
         for name, interval in group.items():

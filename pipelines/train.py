@@ -6,14 +6,18 @@ is the same procedure on the last as-of date, and is the one that scores.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from features.catalog import Feature
 from features.labels import LABELLED
+from models.calibration import alternatives
 from models.estimator import RetentionModel
 from models.splits import (
     MIN_EVENTS,
@@ -114,14 +118,18 @@ def fit(
     def day(at: pd.Timestamp) -> str:
         return load.day(at, zone)
 
-    return RetentionModel.fit(
+    model = RetentionModel.fit(
         rows,
         rows[task],
         fit_rows=train,
         calibration_rows=calibration,
         features=list(wanted),
         categories=[name for name, feature in wanted.items() if feature.unit == "category"],
-        params={"num_iterations": booster.rounds, **booster.model_dump(exclude={"rounds"})},
+        params={
+            "num_iterations": booster.rounds,
+            **booster.model_dump(exclude={"rounds", "window_weight"}),
+        },
+        gain_weights=dict.fromkeys(windowed(wanted), booster.window_weight),
         seed=settings.train.seed,
         threads=1,
         about={
@@ -132,6 +140,35 @@ def fit(
             "train_as_of": [day(at) for at in origin.train],
             "features_sha256": load.folder_digest(paths.FEATURES, "bucket=*.parquet"),
         },
+    )
+    checked = _other_calibrators(model, rows.iloc[calibration], task)
+    return replace(model, record={**model.record, "calibration_alternatives": checked})
+
+
+def _other_calibrators(
+    model: RetentionModel, rows: pd.DataFrame, task: str
+) -> dict[str, dict[str, float | bool]] | None:
+    """How other calibrators fare from the earlier calibration dates to the last; None if only one.
+
+    Snapshots have one date, and a date on which nobody left compares nothing.
+    """
+    last = (rows["as_of"] == rows["as_of"].max()).to_numpy()
+    y = rows[task].to_numpy(dtype=np.float64)
+    if not all(0 < y[part].sum() < len(y[part]) for part in (~last, last)):
+        return None
+    margin = model.margin(rows)
+    return alternatives((margin[~last], y[~last]), (margin[last], y[last]))
+
+
+def windowed(wanted: Mapping[str, Feature]) -> tuple[str, ...]:
+    """Support factors measured over a window: many, slow and alike, so they win splits by chance.
+
+    Monthly rows of a customer share most of a year's window, and a departure is the outcome of
+    several of them, so chance agrees with itself. Features of the present state, decayed sums and
+    context are few.
+    """
+    return tuple(
+        name for name, feature in wanted.items() if feature.lever and feature.window is not None
     )
 
 

@@ -17,7 +17,7 @@ from data.errors import InputError
 from features.labels import LABELLED
 from models import splits, tuning
 from models.splits import Origin
-from pipelines import load, params, paths, stage, tracking
+from pipelines import load, params, paths, stage, tracking, train
 from pipelines.params import Params
 
 SETTLED_ORIGINS = 6
@@ -46,6 +46,7 @@ def main(
         origins,
         features=list(wanted),
         categories=[name for name, feature in wanted.items() if feature.unit == "category"],
+        windowed=train.windowed(wanted),
     )
     zone = load.summary()["time_zone"]
     days = [load.day(fold.test, zone) for fold in origins]

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from models.calibration import Platt
+from models.calibration import Platt, alternatives
 
 
 def sample(slope: float, intercept: float, rows: int = 20_000, seed: int = 0):
@@ -108,3 +108,27 @@ def test_unusable_samples_are_refused():
         Platt.fit(np.array([0.0, 1.0]), np.array([0.0, np.nan]))
     with pytest.raises(ValueError, match="isotonic"):
         Platt.from_dict({"kind": "isotonic", "slope": 1.0, "intercept": 0.0, "note": ""})
+
+
+def test_platt_is_enough_where_the_distortion_is_a_line():
+    found = alternatives(sample(0.8, -0.3, seed=1), sample(0.8, -0.3, seed=2))
+    assert not found["beta"]["is_better"]
+    assert not found["isotonic"]["is_better"]
+    assert found["isotonic"]["gain"] < found["beta"]["gain"] < 2 * found["beta"]["se"]
+
+
+def test_a_bent_distortion_is_told_by_both_alternatives():
+    def bent(seed: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        margin = rng.normal(0, 2, 20_000)
+        truth = np.where(margin > 0, 0.2, 1.5) * margin
+        return margin, (rng.random(20_000) < expit(truth)).astype(float)
+
+    found = alternatives(bent(1), bent(2))
+    assert found["beta"]["is_better"] and found["isotonic"]["is_better"]
+
+
+def test_alternatives_need_both_outcomes_on_either_date():
+    margin, y = sample(1.0, 0.0, rows=100)
+    with pytest.raises(ValueError, match="both outcomes"):
+        alternatives((margin, y), (margin, np.zeros(100)))

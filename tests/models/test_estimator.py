@@ -388,7 +388,7 @@ def test_the_manifest_tells_how_the_model_was_made(saved):
     assert manifest["features"][3]["values"] == ["en", "ja", "zh"]
     assert manifest["lightgbm"] == lgb.__version__
     assert manifest["params"]["num_iterations"] == 60
-    assert set(manifest["sha256"]) == {"model.txt", "calibrator.json"}
+    assert set(manifest["sha256"]) == {"model.txt", "calibrator.json", "manifest.json"}
 
 
 @pytest.mark.parametrize("name", ["model.txt", "calibrator.json"])
@@ -446,3 +446,22 @@ def test_a_reversed_calibration_sample_never_reverses_the_ranking(world):
     assert isinstance(model.calibrator, Platt) and model.calibrator.slope == 1.0
     assert "not positive" in model.calibrator.note
     assert roc_auc_score(y[TEST], model.predict(frame.iloc[TEST])) > 0.65
+
+
+def test_a_weighed_down_feature_gives_way_to_its_twin_and_the_manifest_says_so(world, tmp_path):
+    frame, y = world
+    number = next(name for name in FEATURES if name not in CATEGORIES)
+    twins = frame.assign(twin=frame[number])
+    names = ["twin", *FEATURES]
+    plain = fit(twins, y, features=names)
+    weighed = fit(twins, y, features=names, gain_weights={"twin": 0.5})
+
+    def splits(model: RetentionModel, name: str) -> int:
+        return int(model.booster.feature_importance()[model.features.index(name)])
+
+    assert splits(plain, "twin") > 0
+    assert splits(weighed, "twin") < splits(weighed, number)
+    weighed.save(tmp_path / "model")
+    weights = RetentionModel.load(tmp_path / "model").record["params"]["feature_contri"]
+    assert weights == [0.5] + [1.0] * (len(weighed.features) - 1)
+    assert "feature_contri" not in plain.record["params"]

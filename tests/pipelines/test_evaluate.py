@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import evaluate, paths
+from data.contracts import TABLE
+from features.catalog import features
+from pipelines import evaluate, paths, train
 
 
 def at(text: str) -> pd.Timestamp:
@@ -93,3 +95,27 @@ def test_the_same_customers_are_held_out_whatever_the_rows() -> None:
     assert 0.17 < held_out.mean() < 0.23
     again = evaluate._held_out(customers[::-1])
     assert (again[::-1] == held_out).all()
+
+
+def names_of(*, support: bool) -> set[str]:
+    found = features((30, 365), list(TABLE))
+    return {feature.name for feature in found if evaluate.is_support_history(feature) is support}
+
+
+def test_support_history_is_what_a_support_table_tells_lever_or_not() -> None:
+    support, other = names_of(support=True), names_of(support=False)
+    assert {"ticket_severity_decayed", "cancellation_ticket_count_365d"} <= support
+    assert {
+        "bought_after_good_service_share_365d",
+        "csat_mean_365d",
+        "follow_up_decayed",
+    } <= support
+    assert {"plan", "order_count_365d", "visit_decayed", "days_to_renewal"} <= other
+    assert {"points_earned_365d", "days_to_year_end", "language"} <= other
+
+
+def test_only_support_factors_over_a_window_are_weighed_down() -> None:
+    wanted = {feature.name: feature for feature in features((30, 365), list(TABLE))}
+    found = set(train.windowed(wanted))
+    assert "csat_mean_365d" in found
+    assert not found & {"order_count_365d", "ticket_decayed", "csat_last", "plan"}

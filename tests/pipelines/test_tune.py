@@ -58,6 +58,7 @@ def test_the_projects_own_file_can_be_written(tmp_path) -> None:
         "min_data_in_leaf": 300,
         "lambda_l2": 0.15,
         "feature_fraction": 0.21,
+        "window_weight": 0.5,
     }
     text = paths.PARAMS.read_text(encoding="utf-8")
     path = tmp_path / "params.yaml"
