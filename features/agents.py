@@ -133,9 +133,9 @@ FEATURES = (
         "lower",
         "Recent corrections of wrong answers (weighted by recency)",
         "最近の誤回答の訂正（直近重視の加重値）",
-        "Recent corrections of wrong answers, weighted by recency, come to {value}; for customers"
+        "Recent corrections of wrong answers (old ones count less) come to {value}; for customers"
         " who stay it is typically {typical}",
-        "最近の誤回答の訂正（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
+        "最近の誤回答の訂正（古いものほど軽く数えた合計）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S60",),
         columns=("messages.corrects",),

@@ -128,9 +128,9 @@ FEATURES = (
         "lower",
         "Recent serious problems stuck with a bot (weighted by recency)",
         "ボット対応から抜け出せなかった最近の重要な問い合わせ（直近重視の加重値）",
-        "Recent serious problems that got stuck with a bot, weighted by recency, come to {value};"
+        "Recent serious problems that got stuck with a bot (old ones count less) come to {value};"
         " for customers who stay it is typically {typical}",
-        "ボット対応から抜け出せなかった最近の重要な問い合わせ（直近重視の加重値）は{value}です"
+        "ボット対応から抜け出せなかった最近の重要な問い合わせ（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S47",),
@@ -215,9 +215,9 @@ FEATURES = (
         "higher",
         "Recent self-service visits (weighted by recency)",
         "最近のセルフサービス利用（直近重視の加重値）",
-        "Recent self-service use, weighted by recency, is {value};"
+        "Recent self-service use (old ones count less) is {value};"
         " for customers who stay it is typically {typical}",
-        "最近のセルフサービス利用（直近重視の加重値）は{value}です"
+        "最近のセルフサービス利用（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S48", "S49"),

@@ -40,9 +40,9 @@ FEATURES = (
         "higher",
         "Recent follow-ups (weighted by recency)",
         "最近のフォローアップ（直近重視の加重値）",
-        "Recent follow-ups, weighted by recency, come to {value};"
+        "Recent follow-ups (old ones count less) come to {value};"
         " for customers who stay it is typically {typical}",
-        "最近のフォローアップ（直近重視の加重値）は{value}です"
+        "最近のフォローアップ（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S54",),

@@ -212,9 +212,9 @@ FEATURES = (
         "lower",
         "Recent switches of channel (weighted by recency)",
         "最近のチャネル変更（直近重視の加重値）",
-        "Recent switches of channel, weighted by recency, come to {value}; for customers who stay"
+        "Recent switches of channel (old ones count less) come to {value}; for customers who stay"
         " it is typically {typical}",
-        "最近のチャネル変更（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
+        "最近のチャネル変更（古いものほど軽く数えた合計）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S41",),
     ),
@@ -245,9 +245,9 @@ FEATURES = (
         "lower",
         "Recent replies in another language (weighted by recency)",
         "お客様の言語以外での最近の返信（直近重視の加重値）",
-        "Recent replies in a language other than the customer's, weighted by recency, come to"
+        "Recent replies in a language other than the customer's (old ones count less) come to"
         " {value}; for customers who stay it is typically {typical}",
-        "お客様の言語以外での最近の返信（直近重視の加重値）は{value}です"
+        "お客様の言語以外での最近の返信（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S39",),

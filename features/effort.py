@@ -34,9 +34,9 @@ FEATURES = (
         "lower",
         "Recent support tickets (weighted by recency)",
         "最近の問い合わせ（直近重視の加重値）",
-        "Recent support tickets, weighted by recency, come to {value}; for customers who stay it is"
+        "Recent support tickets (old ones count less) come to {value}; for customers who stay it is"
         " typically {typical}",
-        "最近の問い合わせ（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
+        "最近の問い合わせ（古いものほど軽く数えた合計）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S9",),
     ),
@@ -61,9 +61,9 @@ FEATURES = (
         "lower",
         "Recent repeat tickets on the same issue (weighted by recency)",
         "同じ内容の最近の再問い合わせ（直近重視の加重値）",
-        "Recent tickets that repeat an issue of the 30 days before, weighted by recency, come to"
+        "Recent tickets that repeat an issue of the 30 days before (old ones count less) come to"
         " {value}; for customers who stay it is typically {typical}",
-        "30日以内に繰り返された同じ内容の最近の問い合わせ（直近重視の加重値）は{value}です"
+        "30日以内に繰り返された同じ内容の最近の問い合わせ（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S9",),
@@ -90,9 +90,9 @@ FEATURES = (
         "lower",
         "Recent escalations (weighted by recency)",
         "最近のエスカレーション（直近重視の加重値）",
-        "Recent escalations, weighted by recency, come to {value}; for customers who stay it is"
+        "Recent escalations (old ones count less) come to {value}; for customers who stay it is"
         " typically {typical}",
-        "最近のエスカレーション（直近重視の加重値）は{value}です"
+        "最近のエスカレーション（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S10",),
@@ -118,9 +118,9 @@ FEATURES = (
         "lower",
         "Recent reopened tickets (weighted by recency)",
         "最近の再オープン（直近重視の加重値）",
-        "Recent reopened tickets, weighted by recency, come to {value}; for customers who stay it"
+        "Recent reopened tickets (old ones count less) come to {value}; for customers who stay it"
         " is typically {typical}",
-        "最近の再オープン（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
+        "最近の再オープン（古いものほど軽く数えた合計）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S9",),
     ),
@@ -146,9 +146,9 @@ FEATURES = (
         "lower",
         "Recent transfers and escalations (weighted by recency)",
         "最近の引き継ぎ（転送・エスカレーション）（直近重視の加重値）",
-        "Recent transfers and escalations, weighted by recency, come to {value}; for customers who"
+        "Recent transfers and escalations (old ones count less) come to {value}; for customers who"
         " stay it is typically {typical}",
-        "最近の引き継ぎ（転送・エスカレーション）（直近重視の加重値）は{value}です"
+        "最近の引き継ぎ（転送・エスカレーション）（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=(
@@ -180,9 +180,9 @@ FEATURES = (
         "lower",
         "Recent questions the customer had already answered (weighted by recency)",
         "すでに伝えた内容を再度尋ねた最近の件数（直近重視の加重値）",
-        "Recent questions that the customer had already answered, weighted by recency, come to"
+        "Recent questions that the customer had already answered (old ones count less) come to"
         " {value}; for customers who stay it is typically {typical}",
-        "すでに伝えた内容を再度尋ねた最近の件数（直近重視の加重値）は{value}です"
+        "すでに伝えた内容を再度尋ねた最近の件数（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S41",),

@@ -57,9 +57,9 @@ FEATURES = (
         "lower",
         "Recent severity of problems (weighted by recency)",
         "最近の問題の深刻度（直近重視の加重値）",
-        "The severity of recent problems, weighted by recency, comes to {value};"
+        "The severity of recent problems (old ones count less) comes to {value};"
         " for customers who stay it is typically {typical}",
-        "最近の問題の深刻度（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
+        "最近の問題の深刻度（古いものほど軽く数えた合計）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
         columns=("tickets.severity",),
     ),
@@ -99,9 +99,9 @@ FEATURES = (
         "higher",
         "Recent visits (weighted by recency)",
         "最近の利用（直近重視の加重値）",
-        "Recent visits, weighted by recency, come to {value};"
+        "Recent visits (old ones count less) come to {value};"
         " for customers who stay it is typically {typical}",
-        "最近の利用（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
+        "最近の利用（古いものほど軽く数えた合計）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S72",),
         columns=("web_sessions.visits",),

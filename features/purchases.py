@@ -98,9 +98,9 @@ FEATURES = (
         "higher",
         "Recent orders (weighted by recency)",
         "最近の注文（直近重視の加重値）",
-        "Recent orders, weighted by recency, come to {value};"
+        "Recent orders (old ones count less) come to {value};"
         " for customers who stay it is typically {typical}",
-        "最近の注文（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
+        "最近の注文（古いものほど軽く数えた合計）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S69",),
     ),
@@ -310,9 +310,9 @@ FEATURES = (
         "higher",
         "Recent points earned (weighted by recency)",
         "最近の獲得ポイント（直近重視の加重値）",
-        "Recently earned points, weighted by recency, come to {value};"
+        "Recently earned points (old ones count less) come to {value};"
         " for customers who stay it is typically {typical}",
-        "最近の獲得ポイント（直近重視の加重値）は{value}です（継続されるお客様の目安：{typical}）",
+        "最近の獲得ポイント（古いものほど軽く数えた合計）は{value}です（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S66",),
         columns=("loyalty.points",),

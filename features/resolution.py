@@ -93,9 +93,9 @@ FEATURES = (
         "lower",
         "Recent resolution times, log hours (weighted by recency)",
         "最近の解決時間（対数時間）（直近重視の加重値）",
-        "Recent resolution times, in log hours, weighted by recency, come to {value}; for customers"
-        " who stay it is typically {typical}",
-        "最近の解決時間（対数時間）（直近重視の加重値）は{value}です"
+        "The burden of recent resolution times (more, longer and later ones count more) is {value};"
+        " for customers who stay it is typically {typical}",
+        "最近の解決待ちの負担（回数が多く、長く、新しいほど大きい値）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S6",),
@@ -258,9 +258,9 @@ FEATURES = (
         "higher",
         "Recent tickets solved at first contact (weighted by recency)",
         "一次解決した最近の問い合わせ（直近重視の加重値）",
-        "Recent tickets solved at the first contact, weighted by recency, come to {value}; for"
+        "Recent tickets solved at the first contact (old ones count less) come to {value}; for"
         " customers who stay it is typically {typical}",
-        "一次解決した最近の問い合わせ（直近重視の加重値）は{value}です"
+        "一次解決した最近の問い合わせ（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S7",),
@@ -273,9 +273,9 @@ FEATURES = (
         None,
         "Recent resolved tickets (weighted by recency)",
         "最近の解決済み問い合わせ（直近重視の加重値）",
-        "Recent resolved tickets, weighted by recency, come to {value}; for customers who stay it"
+        "Recent resolved tickets (old ones count less) come to {value}; for customers who stay it"
         " is typically {typical}",
-        "最近の解決済み問い合わせ（直近重視の加重値）は{value}です"
+        "最近の解決済み問い合わせ（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S7",),

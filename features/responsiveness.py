@@ -98,9 +98,9 @@ FEATURES = (
         "lower",
         "Recent waits for a first response, log hours (weighted by recency)",
         "最近の初回応答待ち（対数時間）（直近重視の加重値）",
-        "Recent waits for a first answer, in log hours, weighted by recency, come to {value}; for"
-        " customers who stay it is typically {typical}",
-        "最近の初回応答待ち（対数時間）（直近重視の加重値）は{value}です"
+        "The burden of recent waits for a first answer (more, longer and later ones count more) is"
+        " {value}; for customers who stay it is typically {typical}",
+        "最近の初回応答待ちの負担（回数が多く、長く、新しいほど大きい値）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S1",),

@@ -86,9 +86,9 @@ FEATURES = (
         "higher",
         "Recent tone of messages (weighted by recency)",
         "最近のメッセージの感情（直近重視の加重値）",
-        "The tone of recent messages, weighted by recency, comes to {value}; for customers who stay"
+        "The tone of recent messages (old ones count less) comes to {value}; for customers who stay"
         " it is typically {typical}",
-        "最近のメッセージの感情（直近重視の加重値）は{value}です"
+        "最近のメッセージの感情（古いものほど軽く数えた合計）は{value}です"
         "（継続されるお客様の目安：{typical}）",
         windows="none",
         items=("S24",),

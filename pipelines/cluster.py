@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from data.errors import InputError
@@ -18,8 +18,8 @@ from pipelines import stage
 Result = TypeVar("Result")
 
 
-def each_bucket(work: Callable[[int], Result], buckets: int) -> list[Result]:
-    """`work(bucket)` for every bucket, one Spark task each.
+def each_bucket(work: Callable[[int], Result], buckets: Sequence[int]) -> list[Result]:
+    """`work(bucket)` for each of `buckets`, one Spark task each.
 
     Raises InputError when pyspark or Java is missing, or with a task's own InputError.
     """
@@ -47,9 +47,9 @@ def each_bucket(work: Callable[[int], Result], buckets: int) -> list[Result]:
         raise InputError(f"Spark did not start: {error}") from error
     context = spark.sparkContext
     context.setLogLevel("ERROR")
-    stage.say(f"spark: {buckets} buckets on {context.master}")
+    stage.say(f"spark: {len(buckets)} buckets on {context.master}")
     try:
-        done = context.parallelize(range(buckets), buckets).map(_guarded(work)).collect()
+        done = context.parallelize(buckets, len(buckets)).map(_guarded(work)).collect()
     finally:
         spark.stop()
     problems = [result for succeeded, result in done if not succeeded]

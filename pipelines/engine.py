@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from enum import StrEnum
 from typing import TypeVar
 
@@ -37,22 +39,48 @@ def chosen(engine: Engine | None = None) -> Engine:
 
 
 def each_bucket(
-    work: Callable[[int], Result], buckets: int, engine: Engine | None = None
+    work: Callable[[int], Result], buckets: int | Sequence[int], engine: Engine | None = None
 ) -> Iterator[Result]:
-    """`work(bucket)` for buckets 0 to `buckets` - 1, in whatever order they finish.
+    """`work(bucket)` for each of `buckets`, or for 0 to `buckets` - 1, in the order they finish.
 
-    `work` is called in other processes: it and what it returns must be picklable, and small.
+    `work` is called in other processes, unless there is to be one worker only: it and what it
+    returns must be picklable, and small. Raises InputError when a process is killed.
     """
+    numbers = range(buckets) if isinstance(buckets, int) else buckets
+    if not numbers:
+        return
     if chosen(engine) is Engine.spark:
         from pipelines import cluster
 
-        yield from cluster.each_bucket(work, buckets)
+        yield from cluster.each_bucket(work, numbers)
+        return
+    if stage.workers() == 1:
+        yield from map(work, numbers)
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(stage.workers(), buckets), mp_context=spawn) as pool:
-        tasks = [pool.submit(work, bucket) for bucket in range(buckets)]
+    with ProcessPoolExecutor(
+        min(stage.workers(), len(numbers)), mp_context=spawn, initializer=_end_with_parent
+    ) as pool:
+        tasks = [pool.submit(work, bucket) for bucket in numbers]
         try:
             for task in as_completed(tasks):
                 yield task.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a worker was killed, most likely for want of memory; set RETENTION_WORKERS lower"
+                " or source.buckets higher"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is killed: nobody else would."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

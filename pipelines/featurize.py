@@ -70,25 +70,6 @@ def main(chosen: Engine | None = None, location: str | None = None) -> None:
             to.put(folder / "summary.json", "summary.json")
 
 
-def rows_at(settings: Params, day: date) -> pd.DataFrame:
-    """Feature rows on one date that is not among the as-of dates, computed from the tables."""
-    chosen = source.load(settings.source.name)
-    store = Store(str(paths.ARTIFACTS))
-    plan = make_plan(settings, chosen, store)
-    at = _midnight(day, chosen.timezone)
-    if not plan["as_ofs"][0] <= at <= plan["observed_until"]:
-        raise InputError(
-            f"{day} is outside the data; choose a date between {_day(plan['as_ofs'][0])}"
-            f" and {_day(plan['observed_until'])}"
-        )
-    parts = []
-    for bucket in range(settings.source.buckets):
-        parts.append(_bucket(bucket, plan | {"as_ofs": [at]}, store)[0])
-        stage.say(f"features as of {day}: bucket {bucket + 1} of {settings.source.buckets}")
-    rows = pd.concat(parts, ignore_index=True)
-    return rows.sort_values("customer_id", kind="stable").reset_index(drop=True)
-
-
 def make_plan(settings: Params, chosen: source.Source, store: Store) -> dict[str, Any]:
     """Everything a bucket needs to know: dates, features, outcomes; the same for every bucket."""
     contract = store.read_json("contract.json")
@@ -137,6 +118,11 @@ def make_plan(settings: Params, chosen: source.Source, store: Store) -> dict[str
 
 
 def _products(settings: Params, store: Store, zone: str) -> pd.DataFrame:
+    if not store.is_remote:
+        # Ten buckets at a time: preparing a connection costs more than reading one.
+        folder = Path(store.location) / "tables" / "tickets"
+        tens = range((settings.source.buckets + 9) // 10)
+        return added_up(product_months(folder / f"bucket={ten:02d}?.parquet", zone) for ten in tens)
     parts = []
     for bucket in range(settings.source.buckets):
         with store.bucket(["tables/tickets"], bucket) as folder:

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 
 from data import source
@@ -69,20 +70,49 @@ def day(at: pd.Timestamp, time_zone: str) -> str:
     return at.tz_convert(time_zone).date().isoformat()
 
 
-def feature_rows(task: str, as_ofs: Iterable[pd.Timestamp] | None = None) -> pd.DataFrame:
-    """Rows of the feature table eligible for `task`, sorted by as-of date and customer."""
+def feature_rows(
+    task: str,
+    as_ofs: Iterable[pd.Timestamp] | None = None,
+    columns: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Rows of the feature table eligible for `task`, sorted by as-of date and customer.
+
+    `columns` are all, or those named besides customer_id, as_of and the task's status.
+    """
     files = sorted(str(path) for path in paths.FEATURES.glob("bucket=*.parquet"))
     if not files:
         raise InputError("artifacts/features is empty; run `dvc repro featurize`")
-    chosen = ds.field(f"{task}_status").isin(list(ELIGIBLE))
+    status = f"{task}_status"
+    chosen = ds.field(status).isin(list(ELIGIBLE))
     if as_ofs is not None:
         chosen &= ds.field("as_of").isin([at.to_pydatetime() for at in as_ofs])
-    table = ds.dataset(files, format="parquet").to_table(filter=chosen)
-    return (
-        table.to_pandas()
-        .sort_values(["as_of", "customer_id"], kind="stable")
-        .reset_index(drop=True)
-    )
+    read = None
+    if columns is not None:
+        read = list(dict.fromkeys(["customer_id", "as_of", status, *columns]))
+    return _read(files, read, chosen, ["as_of", "customer_id"])
+
+
+def bucket_rows(bucket: int, at: pd.Timestamp, columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns of one bucket of the feature table on one as-of date, sorted by customer.
+
+    Raises InputError when the file is not there, or is not whole, or lacks a column.
+    """
+    path = paths.FEATURES / f"bucket={bucket:03d}.parquet"
+    chosen = ds.field("as_of") == at.to_pydatetime()
+    return _read([str(path)], list(columns), chosen, ["customer_id"])
+
+
+def _read(
+    files: list[str], columns: list[str] | None, chosen: ds.Expression, by: list[str]
+) -> pd.DataFrame:
+    try:
+        table = ds.dataset(files, format="parquet").to_table(columns, filter=chosen)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise InputError(
+            f"the feature table cannot be read ({str(error).splitlines()[0]});"
+            " run `dvc repro featurize`"
+        ) from error
+    return table.to_pandas().sort_values(by, kind="stable", ignore_index=True)
 
 
 def skipped(folder: Path) -> dict[str, str] | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -66,17 +69,102 @@ def file_digest(path: Path) -> str:
 def fresh_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary sibling that replaces `folder` only when the block ends without error."""
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     shutil.rmtree(temporary, ignore_errors=True)
+    recover(folder)
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        if folder.exists():
-            folder.replace(old)
-        temporary.replace(folder)
+        swap_in(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def swap_in(new: Path, folder: Path) -> None:
+    """Put the folder `new` in the place of `folder`, which is removed if there is one.
+
+    On Linux the two change places in one step, so that a complete folder can be read at every
+    moment. Elsewhere there is none for an instant; after a kill in it, `recover` puts the earlier
+    one back.
+    """
+    if not folder.exists():
+        new.rename(folder)
+    elif _exchange(new, folder):
+        shutil.rmtree(new)
+    else:
+        folder.rename(_aside(folder))
+        new.rename(folder)
+        shutil.rmtree(_aside(folder))
+
+
+def recover(folder: Path) -> None:
+    """Put back, or tidy away, what a `swap_in` that was killed had put aside."""
+    aside = _aside(folder)
+    if aside.exists() and not folder.exists():
+        aside.rename(folder)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.aside")
+
+
+_AT_WORKING_FOLDER = -100
+_RENAME_EXCHANGE = 2
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; False where the system cannot do that."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    here = _AT_WORKING_FOLDER
+    if rename(here, os.fsencode(one), here, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    problem = ctypes.get_errno()
+    if problem in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(problem, os.strerror(problem), str(one), None, str(other))
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock of an output folder. Raises InputError when another process holds it.
+
+    The system frees the lock when its holder ends, however that happens.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f".{folder.name}.lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another run is writing {folder}; wait until it has finished, or choose another"
+                " folder with --out"
+            ) from None
+        yield
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """A full disk, or an output that cannot be written, as an InputError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise InputError(
+                f"there is no room to write {folder} ({error.strerror}); make some and run the"
+                " same command again. What was there before is untouched"
+            ) from error
+        if error.errno in _NOT_ALLOWED:
+            raise InputError(
+                f"{error.filename or folder}: {error.strerror}; choose a folder that can be"
+                f" written instead of {folder}, or correct its permissions"
+            ) from error
+        raise
 
 
 def workers() -> int:

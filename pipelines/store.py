@@ -9,6 +9,8 @@ system's usual credentials.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,16 +77,49 @@ class Store:
             yield Path(copied)
 
     def put(self, path: Path, name: str) -> None:
-        """Copy a local file to `name`. An object appears whole or not at all."""
+        """Copy a local file to `name`. It appears there whole or not at all."""
         files, root = self._opened()
-        if isinstance(files, fs.LocalFileSystem):
-            Path(f"{root}/{name}").parent.mkdir(parents=True, exist_ok=True)
+        if not isinstance(files, fs.LocalFileSystem):
+            fs.copy_files(
+                str(path),
+                f"{root}/{name}",
+                source_filesystem=fs.LocalFileSystem(),
+                destination_filesystem=files,
+            )
+            return
+        target = Path(root) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copyfile(path, partial)
+        partial.replace(target)
+
+    def get(self, name: str, path: Path) -> bool:
+        """Copy `name` to a local file; False when there is no such thing."""
+        files, root = self._opened()
+        if files.get_file_info(f"{root}/{name}").type is not fs.FileType.File:
+            return False
         fs.copy_files(
-            str(path),
             f"{root}/{name}",
-            source_filesystem=fs.LocalFileSystem(),
-            destination_filesystem=files,
+            str(path),
+            source_filesystem=files,
+            destination_filesystem=fs.LocalFileSystem(),
         )
+        return True
+
+    def listing(self, folder: str) -> list[tuple[str, int, str]]:
+        """Name, size and time of change of each file directly in `folder`, by name."""
+        files, root = self._opened()
+        found = files.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+        return sorted(
+            (info.base_name, info.size, str(info.mtime_ns))
+            for info in found
+            if info.type is fs.FileType.File
+        )
+
+    def remove(self) -> None:
+        """Delete the folder with all that is in it."""
+        files, root = self._opened()
+        files.delete_dir(root)
 
     def _opened(self) -> tuple[fs.FileSystem, str]:
         if not self.is_remote:

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from functools import lru_cache
-from itertools import islice, tee
+from itertools import chain, tee
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 
-from reports.wording import LANGUAGES, Catalog, Feature, Wording, as_date, clean, is_missing
+from reports.wording import (
+    LANGUAGES,
+    TEXT_LIMIT,
+    Catalog,
+    Feature,
+    Wording,
+    as_date,
+    clean,
+    is_missing,
+)
 
 CONTEXT = ("segment", "language", "plan")
+PLANNED = ("action", "team", "action_reason")
 REASONS = 3
 XLSX_ROWS = 50_000
 # A fixed creation date keeps the workbook's bytes the same on every run.
@@ -30,7 +43,7 @@ SENTENCES = ("play", *(f"reason_{i + 1}" for i in range(REASONS)))
 
 
 def write_list(
-    frame: pd.DataFrame,
+    ranked: pd.DataFrame | Iterable[pa.Table],
     folder: Path,
     *,
     task: str,
@@ -43,26 +56,45 @@ def write_list(
 ) -> list[Path]:
     """Write one task's list; returns the files written, each replaced as a whole.
 
-    `frame` is ranked, one row per customer: `rank`, `customer_id`, `as_of`, `probability` (of
-    y = 1), `risk` (of the bad outcome), `tier` (high, medium, low), any of `segment`, `language`,
-    `plan`, `reasons` (a list of up to three dicts: feature, family, lever, value, typical,
-    contribution; value_text and typical_text for categories) and `play` (a family's key or None).
-    `as_of` is shown as the day it is in `time_zone`. `list.parquet` holds the frame as it is; the
-    CSV and Excel files say it in words, Excel for the first `xlsx_rows` customers.
+    `ranked` has one row per customer, highest risk first: `rank`, `customer_id`, `as_of`,
+    `probability` (of y = 1), `risk` (of the bad outcome), `tier` (high, medium, low), any of
+    `segment`, `language`, `plan`, `reasons` (a list of dicts, of which three are shown: feature,
+    family, lever, value, typical, contribution; value_text and typical_text for categories) and
+    `play` (a family's key or None). It may come in pieces of one schema, at least one, and is held
+    in memory piece by piece. `as_of` is shown as the day it is in `time_zone`. `list.parquet`
+    holds the rows as they are, a row group per piece; the CSV and Excel files say it in words,
+    Excel for the first `xlsx_rows` customers.
     """
+    if isinstance(ranked, pd.DataFrame):
+        ranked = [pa.Table.from_pandas(ranked, preserve_index=False)]
+    pieces = iter(ranked)
+    first = next(pieces)
     folder.mkdir(parents=True, exist_ok=True)
-    with _replacing(folder / "list.parquet") as path:
-        frame.to_parquet(path, index=False)
-    written = [folder / "list.parquet"]
-    for language in languages:
-        columns = _columns(frame, task, Wording(language))
-        rows = _Rows(frame, list(columns), catalog, Wording(language), currency, time_zone)
-        written += [folder / f"list.{language}.csv", folder / f"list.{language}.xlsx"]
-        with _replacing(written[-2]) as path:
-            _write_csv(path, columns, rows)
-        with _replacing(written[-1]) as path:
-            _write_xlsx(path, columns, rows, xlsx_rows, task, about)
-    return written
+    names = ["list.parquet"]
+    with ExitStack() as stack:
+        to_parquet = stack.enter_context(_parquet(folder / names[0], first.schema))
+        words = []
+        for language in languages:
+            w = Wording(language)
+            columns = _columns(first.column_names, task, w)
+            names += [f"list.{language}.csv", f"list.{language}.xlsx"]
+            words.append(
+                (
+                    _Rows(list(columns), catalog, w, currency, time_zone),
+                    stack.enter_context(_csv(folder / names[-2], columns)),
+                    stack.enter_context(
+                        _xlsx(folder / names[-1], columns, w, xlsx_rows, task, about)
+                    ),
+                )
+            )
+        for piece in chain([first], pieces):
+            to_parquet(piece)
+            frame = piece.to_pandas()
+            for rows, to_csv, to_xlsx in words:
+                cells = list(rows.of(frame))
+                to_csv(cells)
+                to_xlsx(cells)
+    return [folder / name for name in names]
 
 
 def reason_sentence(
@@ -108,13 +140,14 @@ def spreadsheet_safe(cell: object) -> object:
     return cell
 
 
-def _columns(frame: pd.DataFrame, task: str, w: Wording) -> dict[str, str]:
+def _columns(given: Sequence[str], task: str, w: Wording) -> dict[str, str]:
     """Column -> heading, in the order of the list."""
-    context = [name for name in CONTEXT if name in frame]
+    context = [name for name in CONTEXT if name in given]
     names = ["rank", "customer_id", "tier", "risk"]
     # The probability of churn is the risk itself; that of buying again is not.
     names += [*([] if task == "churn" else ["probability"]), *context]
-    names += [*(f"reason_{i + 1}" for i in range(REASONS)), "play", "as_of"]
+    names += [*(f"reason_{i + 1}" for i in range(REASONS)), "play"]
+    names += [*(name for name in PLANNED if name in given), "as_of"]
     by_task = {"risk", "probability"}
     return {n: w.get(f"list.{n}_{task}" if n in by_task else f"list.{n}") for n in names}
 
@@ -124,35 +157,33 @@ class _Rows:
 
     def __init__(
         self,
-        frame: pd.DataFrame,
         names: Sequence[str],
         catalog: Catalog,
         w: Wording,
         currency: str,
         time_zone: str,
     ) -> None:
-        self.frame, self.names, self.w = frame, names, w
+        self.names, self.w = names, w
         self._catalog, self._zone = catalog, ZoneInfo(time_zone)
         self._sentence = lru_cache(maxsize=100_000)(
             lambda name, value, typical: self._say(name, value, typical, currency)
         )
+        self._shown = self._shows()
 
-    def __len__(self) -> int:
-        return len(self.frame)
-
-    def __iter__(self) -> Iterator[list[object]]:
-        told = iter(tee(map(self._told, self.frame["reasons"]), REASONS))
+    def of(self, frame: pd.DataFrame) -> Iterator[list[object]]:
+        """The cells of each row of a piece of the list."""
+        told = iter(tee(map(self._told, frame["reasons"]), REASONS))
         cells = [
             self._place(next(told), int(name.removeprefix("reason_")) - 1)
             if name.startswith("reason_")
-            else self._cells(name)
+            else self._cells(frame[name], name)
             for name in self.names
         ]
         return (list(row) for row in zip(*cells, strict=True))
 
-    def _cells(self, name: str) -> Iterator[object]:
-        show = self._shows().get(name)
-        values = self.frame[name].tolist()
+    def _cells(self, column: pd.Series, name: str) -> Iterator[object]:
+        show = self._shown.get(name)
+        values = column.tolist()
         return (show(value) for value in values) if show else iter(values)
 
     def _shows(self) -> dict[str, Callable[[Any], object]]:
@@ -162,16 +193,25 @@ class _Rows:
         }
         return {
             **context,
-            "customer_id": clean,
+            "customer_id": _identifier,
             "as_of": lru_cache(maxsize=1000)(self._day),
             "tier": lambda tier: self.w.get("list.tiers")[tier],
             "play": lru_cache(maxsize=1000)(self._play),
+            "action": lambda action: self.w.get("list.actions")[action],
+            "team": lambda team: "" if is_missing(team) else clean(team),
+            "action_reason": lambda why: "" if is_missing(why) else self.w.known("list.why", why),
         }
 
     def _day(self, at: Any) -> date:
         return as_date(at.astimezone(self._zone) if getattr(at, "tzinfo", None) else at)
 
-    def _play(self, family: object) -> str:
+    def _play(self, name: object) -> str:
+        texts = self._catalog.plays.get("none" if is_missing(name) else str(name))
+        if texts is not None:
+            return texts[self.w.language]
+        return self._play_of_family(name)
+
+    def _play_of_family(self, family: object) -> str:
         known = None if is_missing(family) else self._catalog.families.get(str(family))
         if known is None:
             return self.w.get("list.no_play")
@@ -200,6 +240,13 @@ class _Rows:
         return clean(reason_sentence(feature, value, typical, self.w.language, currency), 400)
 
 
+def _identifier(value: object) -> str:
+    """`clean`, which most identifiers are already."""
+    text = str(value)
+    plain = len(text) <= TEXT_LIMIT and text.isascii() and text.isprintable()
+    return text if plain and text == text.strip() else clean(text)
+
+
 def _rounded(value: object) -> object:
     """The digits that are shown, so that equal sentences are put into words once."""
     if is_missing(value) or isinstance(value, str):
@@ -219,37 +266,78 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _write_csv(path: Path, columns: Mapping[str, str], rows: _Rows) -> None:
+@contextmanager
+def _parquet(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    with (
+        _replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        yield lambda piece: writer.write_table(piece, row_group_size=max(1, len(piece)))
+
+
+@contextmanager
+def _csv(path: Path, columns: Mapping[str, str]) -> Iterator[Callable[[list[list[object]]], None]]:
     """UTF-8 with BOM and CRLF, which is what Excel opens without asking."""
     percent = [name in {"risk", "probability"} for name in columns]
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
+    with (
+        _replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8-sig", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(columns.values())
-        for row in rows:
-            writer.writerow(
-                f"{cell:.4f}" if is_share else spreadsheet_safe(cell)
-                for cell, is_share in zip(row, percent, strict=True)
+
+        def add(rows: list[list[object]]) -> None:
+            writer.writerows(
+                [
+                    f"{cell:.4f}" if is_share else spreadsheet_safe(cell)
+                    for cell, is_share in zip(row, percent, strict=True)
+                ]
+                for row in rows
             )
 
+        yield add
 
-def _write_xlsx(
+
+@contextmanager
+def _xlsx(
     path: Path,
     columns: Mapping[str, str],
-    rows: _Rows,
+    w: Wording,
     most: int,
     task: str,
     about: Mapping[str, str],
-) -> None:
-    w = rows.w
-    options = {
-        "constant_memory": True,
-        "strings_to_formulas": False,
-        "strings_to_urls": False,
-        "strings_to_numbers": False,
-    }
-    with xlsxwriter.Workbook(str(path), options) as book:
+) -> Iterator[Callable[[list[list[object]]], None]]:
+    """A workbook of the first `most` rows with a legend."""
+    with _replacing(path) as temporary:
+        options = {
+            "constant_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+            "tmpdir": str(path.parent),
+        }
+        book = xlsxwriter.Workbook(str(temporary), options)
+        sheet = _Sheet(book, columns, w, most, task)
+        yield sheet.add
+        sheet.close()
+        _write_legend(book, columns, w, task, about, (sheet.rows, sheet.offered))
+        try:
+            book.close()
+        except FileCreateError as error:
+            # It wraps the system's own error, which says whether the disk is full.
+            raise error.args[0] from error
+
+
+class _Sheet:
+    """The list in a workbook: frozen header, filters, typed columns."""
+
+    def __init__(
+        self, book: Any, columns: Mapping[str, str], w: Wording, most: int, task: str
+    ) -> None:
+        self.rows = self.offered = 0
+        self._most, self._columns = most, list(columns)
         book.set_properties({"title": w.get(f"list.title_{task}"), "created": CREATED})
-        sheet = book.add_worksheet(w.get("list.sheet"))
+        sheet = self._sheet = book.add_worksheet(w.get("list.sheet"))
         top = {"valign": "top"}
         header = book.add_format(
             {"bold": True, "bg_color": "#0B5D6B", "font_color": "#FFFFFF", "text_wrap": True, **top}
@@ -262,30 +350,37 @@ def _write_xlsx(
             "as_of": book.add_format({"num_format": "yyyy-mm-dd", "align": "left", **top}),
         }
         formats |= dict.fromkeys(SENTENCES, wrapped)
-        tiers = _tier_formats(book, w)
+        self._tiers = _tier_formats(book, w)
         for at, (name, heading) in enumerate(columns.items()):
             width = WIDE if name in SENTENCES else WIDTHS.get(name, 14)
             sheet.set_column(at, at, width)
             sheet.write_string(0, at, heading, header)
         sheet.freeze_panes(1, 2)
-        shown = min(len(rows), most)
-        sheet.autofilter(0, 0, max(shown, 1), len(columns) - 1)
         sheet.set_landscape()
         sheet.set_paper(9)
         sheet.fit_to_pages(1, 0)
         sheet.repeat_rows(0)
         writers = {"rank": sheet.write_number, "risk": sheet.write_number}
         writers |= {"probability": sheet.write_number, "as_of": sheet.write_datetime}
-        cells = [
+        self._cells = [
             (at, writers.get(name, sheet.write_string), formats.get(name, plain))
             for at, name in enumerate(columns)
         ]
-        tier_at = list(columns).index("tier")
-        for number, row in enumerate(islice(rows, most), start=1):
-            cells[tier_at] = (tier_at, sheet.write_string, tiers[str(row[tier_at])])
-            for at, write, style in cells:
-                write(number, at, row[at], style)
-        _write_legend(book, columns, w, task, about, (shown, len(rows)))
+        self._tier_at = self._columns.index("tier")
+
+    def add(self, rows: list[list[object]]) -> None:
+        """Write the rows there is room for."""
+        self.offered += len(rows)
+        for row in rows[: self._most - self.rows]:
+            self.rows += 1
+            tier = self._tiers[str(row[self._tier_at])]
+            self._cells[self._tier_at] = (self._tier_at, self._sheet.write_string, tier)
+            for at, write, style in self._cells:
+                write(self.rows, at, row[at], style)
+
+    def close(self) -> None:
+        """Put filters on the rows there are."""
+        self._sheet.autofilter(0, 0, max(self.rows, 1), len(self._columns) - 1)
 
 
 def _tier_formats(book: Any, w: Wording) -> dict[str, Any]:

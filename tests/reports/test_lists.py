@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,23 @@ def test_the_workbook_is_typed_text_and_numbers(folder: Path) -> None:
     assert (first[3].value, first[3].number_format) == (0.413, "0.0%")
     assert first[-1].value.date().isoformat() == "2025-06-01"
     assert not [cell for sheet in book for row in sheet for cell in row if cell.data_type == "f"]
+
+
+def test_libreoffice_opens_the_workbook_with_its_japanese(folder: Path, tmp_path: Path) -> None:
+    office = shutil.which("soffice")
+    assert office, "LibreOffice Calc is missing; see `make system`"
+    done = subprocess.run(
+        [office, f"-env:UserInstallation={(tmp_path / 'home').as_uri()}", "--headless",
+         "--convert-to", "csv:Text - txt - csv (StarCalc):44,34,76,1", "--outdir",
+         str(tmp_path / "converted"), str(folder / "list.ja.xlsx")],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "converted" / "list.ja.csv").open(encoding="utf-8", newline="") as file:
+        header, first, second, *_ = list(csv.reader(file))
+    assert header[:4] == ["順位", "お客様ID", "優先度", "解約リスク"]
+    assert first[1] == FORMULA and second[1] == "山田-002"
+    assert first[3] == "41.3%" and "初回応答時間（代表値、直近90日）は38時間です" in first[6]
 
 
 def test_tiers_differ_in_grey_too(folder: Path) -> None:
@@ -189,7 +208,7 @@ def test_a_failed_write_leaves_the_old_list(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(lists, "_write_csv", fail)
+    monkeypatch.setattr(lists, "spreadsheet_safe", fail)
     with pytest.raises(OSError, match="disk full"):
         write_list(frame.head(1), folder, task="churn", catalog=catalog, about=ABOUT)
     assert (folder / "list.en.csv").read_bytes() == before
