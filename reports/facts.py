@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,11 @@ from reports.wording import Catalog, is_missing
 
 FINDINGS = 3
 CURVES = 6
+CHANGES = 4
+COMPARED = ("gain_of_support_features", "gain_of_levers")
+CLAIMED = ("A", "B")
+"""Evidence grades that allow the words "estimated effect"; below them it is an association."""
+
 # Units a reader can picture; a decayed sum or a tone cannot carry a finding in one sentence.
 PLAIN_UNITS = ("hours", "days", "count", "share", "points", "score", "currency")
 TOP_SUPPORT, TOP_CONTEXT = 10, 5
@@ -30,6 +35,11 @@ def build_facts(
     catalog: Catalog,
     about: Mapping[str, str],
     capacity: float = 0.1,
+    kpis: Mapping[str, Any] | None = None,
+    claims: Sequence[Mapping[str, Any]] | None = None,
+    effects: Mapping[str, Any] | None = None,
+    scores: Mapping[str, pd.DataFrame] | None = None,
+    compared: Facts | None = None,
 ) -> Facts:
     """Everything the report says, language independent and ready for JSON.
 
@@ -38,6 +48,10 @@ def build_facts(
     `families`, `features`, `dependence`. A task that was skipped keeps only its sentence. `about`
     names what the report was made from (`data`, `model_churn`, ... -> hash; `company` optional).
     `capacity` is the share of customers the retention team can contact.
+
+    What a run may not have is None: `kpis` (`table` and `summary`), `claims`, `effects` (`table`
+    and `summary`), and `scores`, the ranked list of each task, of which totals are kept. `compared`
+    is the facts of an earlier report.
     """
     tasks = {
         task: _task_facts(
@@ -50,7 +64,6 @@ def build_facts(
         )
         for task in summary["tasks"]
     }
-    _choose_contrasts(tasks)
     dates = sorted(summary["as_of"])
     facts = {
         "about": dict(about),
@@ -59,24 +72,116 @@ def build_facts(
         "capacity": capacity,
         "period": {"first": dates[0], "last": dates[-1]},
         "tasks": tasks,
+        "kpis": None if kpis is None else _kpi_facts(kpis),
+        "claims": None if claims is None else list(claims),
+        "effects": None if effects is None else _effect_facts(effects),
+        "stake": {
+            task: _stake(frame, tasks[task])
+            for task, frame in (scores or {}).items()
+            if not tasks[task]["skipped"] and tasks[task]["verdict"] != "no_signal" and len(frame)
+        },
     }
-    facts["findings"] = _findings(tasks)
-    return _plain(facts)
+    facts = _plain(facts)
+    facts["findings"] = _findings(facts, catalog)
+    facts["compared"] = None if compared is None else _comparison(compared, facts)
+    return facts
 
 
-def _choose_contrasts(tasks: Mapping[str, Facts]) -> None:
-    """Per task the strongest contrast, of a family that no task before it has shown if it can be:
-    two findings should not say the same thing twice."""
-    shown: set[str] = set()
-    for facts in tasks.values():
-        if facts["skipped"] or not facts["explained"]:
+def _kpi_facts(kpis: Mapping[str, Any]) -> Facts:
+    """The KPI table as rows, and the headline KPIs of the last 90 days that left the year's range.
+
+    The 90 days are part of the year, which makes an interval that does not touch the year's rarer
+    than chance: what is called a change is one.
+    """
+    rows = _plain(kpis["table"])
+    found = {(row["kpi"], row["dimension"]): row for row in rows if row["value_of"] in (None, "")}
+    changes = []
+    for (kpi, dimension), now in found.items():
+        year = found.get((kpi, "all"))
+        if dimension != "recent" or year is None or None in (now["low"], year["low"]):
             continue
-        contrasts = facts["explained"].pop("contrasts")
-        if contrasts:
-            new = [row for row in contrasts if row["family"] not in shown]
-            chosen = (new or contrasts)[0]
-            facts["explained"]["contrast"] = chosen
-            shown.add(chosen["family"])
+        if now["low"] > year["high"] or now["high"] < year["low"]:
+            width = max(now["high"] - now["low"], 1e-12)
+            size = abs(now["value"] - year["value"]) / width
+            changes.append({"kpi": kpi, "panel": now["panel"], "size": size})
+    changes.sort(key=lambda change: (-change["size"], change["kpi"]))
+    return {"summary": kpis["summary"], "rows": rows, "changes": changes}
+
+
+def _effect_facts(effects: Mapping[str, Any]) -> Facts:
+    """The effect of each lever, the best evidence first and the largest effect first."""
+    summary = effects["summary"]
+    rows = [] if summary.get("skipped") else _plain(effects["table"])
+    rows.sort(key=lambda row: (row["grade"], -abs(row["theta"] or 0.0), row["lever"]))
+    return {"summary": dict(summary), "rows": rows}
+
+
+def _stake(ranked: pd.DataFrame, facts: Facts) -> Facts:
+    """Totals over a ranked list: customers, those of high tier, expected events and their worth.
+
+    With a column `value_at_risk` in the list (risk times the customer's own value) the worth is
+    its sum; otherwise the declared value of a kept customer times the expected number.
+    """
+    expected = float(ranked["risk"].sum())
+    worth, each = None, None
+    if "value_at_risk" in ranked and ranked["value_at_risk"].notna().any():
+        worth = float(ranked["value_at_risk"].sum())
+    elif facts["value"]:
+        each = facts["value"]["costs"]["customer_value"]
+        worth = expected * each
+    high = ranked[ranked["tier"] == "high"]
+    return {
+        "customers": len(ranked),
+        "high": len(high),
+        "expected": expected,
+        "expected_high": float(high["risk"].sum()),
+        "worth": worth,
+        "customer_value": each,
+    }
+
+
+def _comparison(before: Facts, now: Facts) -> Facts:
+    """Figures of two reports side by side; `path` leads to the figure in either's facts.
+
+    A figure that one of them lacks is left out. KPIs compare the last 90 days of each.
+    """
+    rows = []
+    for task in now["tasks"]:
+        for kind, path in (
+            ("base_rate", ("tasks", task, "base_rate")),
+            ("auc", ("tasks", task, "model", "auc", "value")),
+            ("expected", ("stake", task, "expected")),
+            ("high", ("stake", task, "high")),
+        ):
+            values = [_follow(facts, path) for facts in (before, now)]
+            if None not in values:
+                rows.append({"kind": kind, "task": task, "before": values[0], "now": values[1],
+                             "path": list(path)})  # fmt: skip
+    kpis = []
+    if before.get("kpis") and now["kpis"]:
+        past = {
+            row["kpi"]: (number, row)
+            for number, row in enumerate(before["kpis"]["rows"])
+            if row["dimension"] == "recent"
+        }
+        for row in now["kpis"]["rows"]:
+            if row["dimension"] != "recent" or row["kpi"] not in past:
+                continue
+            number, old = past[row["kpi"]]
+            if None in (old["low"], row["low"], old["value"], row["value"]):
+                continue
+            if row["low"] > old["high"] or row["high"] < old["low"]:
+                kpis.append({"kpi": row["kpi"], "panel": row["panel"], "before_row": number,
+                             "before": old["value"], "now": row["value"]})  # fmt: skip
+    return {"period": before["period"], "rows": rows, "kpis": kpis}
+
+
+def _follow(facts: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        if not isinstance(facts, Mapping) or facts.get(key) is None:
+            return None
+        facts = facts[key]
+    return facts
 
 
 def _plain(value: Any) -> Any:
@@ -114,7 +219,11 @@ def _task_facts(
         "verdict": _verdict(metrics),
         **{key: metrics[key] for key in ("n", "positives", "base_rate", "model", "baselines")},
         **{key: metrics[key] for key in ("test_as_of", "best_baseline", "gain_over_best_baseline")},
+        **{key: metrics.get(key) for key in (*COMPARED, "value")},
+        "support_adds": _adds(metrics.get("gain_of_support_features")),
+        "levers_add": _adds(metrics.get("gain_of_levers")),
         **{key: _plain(evaluation[key]) for key in ("reliability", "gains", "by_as_of")},
+        "slices": _plain(evaluation["slices"]) if "slices" in evaluation else [],
         "segments": [] if segments is None else _plain(segments),
         "explained": None,
     }
@@ -133,13 +242,13 @@ def _task_facts(
             "families": sorted(
                 _plain(explanation["families"]), key=lambda row: -(row["mean_abs_shap"] or 0)
             ),
+            "features": [row for row in features if row["mean_abs_shap"]],
             "support": [row for row in features if row["lever"]][:TOP_SUPPORT],
             "context": [row for row in features if not row["lever"]][:TOP_CONTEXT],
             "curves": [{**row, "points": points[row["feature"]]} for row in curves[:CURVES]],
             "contrasts": [
                 found for row in curves if (found := _contrast(row, points, catalog)) is not None
             ],
-            "contrast": None,
         }
     return facts
 
@@ -153,6 +262,14 @@ def _numeric(dependence: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     # An empty list would choose no columns instead of no rows.
     rows = dependence[pd.Series(has_order, index=dependence.index, dtype=bool)]
     return rows.assign(value=pd.to_numeric(rows["value"]))
+
+
+def _adds(gain: Mapping[str, Any] | None) -> str | None:
+    """ "yes", "no" (beyond doubt worse) or "unclear": do the features lower the log-loss."""
+    if not gain or gain["log_loss"]["low"] is None:
+        return None
+    loss = gain["log_loss"]
+    return "yes" if loss["low"] > 0 else "no" if loss["high"] < 0 else "unclear"
 
 
 def _verdict(metrics: Mapping[str, Any]) -> str:
@@ -192,27 +309,54 @@ def _contrast(row: Facts, points: Mapping[str, list[Facts]], catalog: Catalog) -
     return {**row, "first": high, "second": low}
 
 
-def _findings(tasks: Mapping[str, Facts]) -> list[Facts]:
-    """At most three: what is wrong first, then how good the models are, then what is associated."""
-    wrong, quality, factors = [], [], []
-    for task, facts in tasks.items():
-        if facts["skipped"]:
+def _findings(facts: Facts, catalog: Catalog) -> list[Facts]:
+    """At most three, of different families: what is wrong, then the best evidence there is.
+
+    Estimated effects (grades A and B) come before associations (C); how well the models predict
+    fills what room is left.
+    """
+    wrong, quality = [], []
+    factors: list[Facts] = []
+    shown: set[str] = set()
+    if facts["effects"]:
+        for number, row in enumerate(facts["effects"]["rows"]):
+            family = catalog.family_of_lever(row["lever"])
+            if row["grade"] in CLAIMED and family not in shown:
+                shown.add(family)
+                factors.append({"kind": "effect", "task": "", "row": number,
+                                "grade": row["grade"].lower()})  # fmt: skip
+    associated: list[Facts] = []
+    for task, about in facts["tasks"].items():
+        if about["skipped"]:
             wrong.append({"kind": "skipped", "task": task, "grade": "d"})
             continue
-        is_snapshot = facts["event"] == "churn_snapshot"
+        is_snapshot = about["event"] == "churn_snapshot"
         if is_snapshot:
             wrong.append({"kind": "snapshot", "task": task, "grade": "d"})
-        verdict = facts["verdict"]
+        verdict = about["verdict"]
         if verdict == "better":
             quality.append({"kind": "found", "task": task, "grade": "measured"})
         else:
             grade = "d" if verdict == "no_signal" else "measured"
             wrong.append({"kind": verdict, "task": task, "grade": grade})
-        if verdict != "no_signal" and facts["explained"] and not is_snapshot:
-            contrast = facts["explained"]["contrast"]
-            factors.append(
-                {"kind": "factor" if contrast else "no_factor", "task": task}
-                | {"grade": "c" if contrast else "d"}
-            )
-    room = FINDINGS - len(wrong) - len(factors)
-    return [*wrong, *quality[: max(room, 0)], *factors][:FINDINGS]
+        if verdict != "no_signal" and about["explained"] and not is_snapshot:
+            contrasts = about["explained"]["contrasts"]
+            associated += [
+                {"kind": "factor", "task": task, "grade": "c", "row": number,
+                 "family": row["family"]}
+                for number, row in enumerate(contrasts)
+            ]  # fmt: skip
+            if not contrasts:
+                quality.append({"kind": "no_factor", "task": task, "grade": "d"})
+    # The strongest of each task in turn, so that one task does not take all the room.
+    for task in facts["tasks"]:
+        own = [row for row in associated if row["task"] == task and row["family"] not in shown]
+        if own:
+            shown.add(own[0]["family"])
+            factors.append(own[0])
+    for row in associated:
+        if row["family"] not in shown:
+            shown.add(row["family"])
+            factors.append(row)
+    room = FINDINGS - len(wrong)
+    return [*wrong, *[*factors, *quality][: max(room, 0)]][:FINDINGS]

@@ -1,6 +1,7 @@
-"""The leadership report's facts in one language: sentences, tables and figures for the template.
+"""The leadership report's first page, and what all of its sections are made with.
 
-Every number is wrapped in `<data>` with its raw value and the artifact it came from.
+Every figure is a `<data>` element with its raw value and the address of its source; dates are
+`<time>`, names from data and declarations `<bdi>`. What is left are fixed texts.
 """
 
 from __future__ import annotations
@@ -9,25 +10,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from reports import charts
-from reports.facts import LEAST_CUSTOMERS, Facts, direction
-from reports.wording import MISSING, Catalog, Wording, clean
+from reports import charts, sources
+from reports.facts import Facts
+from reports.wording import TEXT_LIMIT, Catalog, Wording, clean
 
-CONSTANT_HAS_NONE = ("calibration_slope", "calibration_intercept")
-TOP_GROUPS = 8
+DRIVERS = 10
+DECLARED_LIMIT = 1000
+SHAPES = {"A": "dot", "B": "dot", "C": "ring", "D": "cross"}
+"""How a point says how good its evidence is; also in words beside it."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table for people: cells are text or markup; the first cell of a row is its header."""
+    """A table for people: cells are text or markup; the first cell of a row is its header.
+
+    `key` names it for a filter of columns, `children` are rows that a row unfolds to, by its index.
+    """
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
     numeric: Sequence[int] = ()
+    key: str = ""
+    children: Mapping[int, Sequence[Sequence[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,6 @@ class Figure:
     svg: Markup
     table: Table
     note: str = ""
-    data_from: str = ""
 
 
 @dataclass
@@ -54,21 +61,58 @@ class Page:
         self.currency = self.facts["contract"].get("currency") or "JPY"
 
     def cite(self, shown: object, raw: object, source: str) -> Markup:
-        """A displayed value with its raw value and the artifact it came from."""
-        value = "" if raw is None else raw
-        return Markup('<data value="{}" data-from="{}">{}</data>').format(
-            value, f"artifacts/{source}", shown
+        """A displayed value with its raw value and where it came from (see `sources`)."""
+        if raw is None:
+            return Markup("{}").format(shown)
+        return Markup('<data value="{}" data-source="artifacts/{}">{}</data>').format(
+            raw, source, shown
         )
 
     def number(self, raw: float | None, source: str, digits: int = 0) -> Markup:
         return self.cite(self.w.number(raw, digits), raw, source)
 
+    def percent(self, raw: float | None, source: str, digits: int = 1) -> Markup:
+        return self.cite(self.w.percent(raw, digits), raw, source)
+
     def hundred(self, raw: float | None, source: str, scale: float = 100) -> Markup:
         """A share as the bare x of "x of 100", with one decimal below ten."""
         if raw is None:
-            return self.cite(self.w.number(None), raw, source)
-        shown = min(100.0, raw * scale)
+            return Markup(self.w.number(None))
+        shown = min(100.0, abs(raw) * scale)
         return self.cite(self.w.number(shown, 1 if shown < 10 else 0), raw, source)
+
+    def money(self, raw: float | None, source: str) -> Markup:
+        return self.cite(self.w.money(raw, self.currency), raw, source)
+
+    def name(self, text: object, limit: int = TEXT_LIMIT) -> Markup:
+        """A name from data or a declaration: isolated, so that it cannot turn its surroundings."""
+        return Markup("<bdi>{}</bdi>").format(clean(text, limit))
+
+    def feature(self, name: str) -> Markup:
+        return self.name(self.w.feature(name, self.catalog))
+
+    def family(self, key: str) -> Markup:
+        return self.name(self.w.family(key, self.catalog))
+
+    def declared(self, table: Mapping[str, Any], key: str, part: str = "") -> Markup:
+        """The name (or its `part`, such as "more_") of something declared; the key if unknown."""
+        found = table.get(key)
+        return self.name(getattr(found, part + self.w.language) if found else key, DECLARED_LIMIT)
+
+    def panel(self, key: str) -> Markup:
+        """The name of a panel of METHODS, as a heading."""
+        found = self.catalog.panels.get(key)
+        name = clean(getattr(found, self.w.language) if found else key)
+        return self.name(name[:1].upper() + name[1:])
+
+    def day(self, value: object) -> Markup:
+        return Markup('<time datetime="{}">{}</time>').format(str(value)[:10], self.w.date(value))
+
+    def month(self, value: object) -> Markup:
+        return Markup('<time datetime="{}">{}</time>').format(str(value)[:7], self.w.month(value))
+
+    def iso(self, value: object) -> Markup:
+        return Markup("<time>{}</time>").format(str(value)[:10])
 
     def interval(
         self, metric: Mapping[str, Any], source: str, show: Callable[..., Markup], *args: Any
@@ -76,25 +120,40 @@ class Page:
         """`low to high` of a {value, low, high} entry."""
         return self.w(
             "page.interval",
-            low=show(metric["low"], f"{source}.low", *args),
-            high=show(metric["high"], f"{source}.high", *args),
+            low=show(metric["low"], sources.below(source, "low"), *args),
+            high=show(metric["high"], sources.below(source, "high"), *args),
         )
 
     def estimate(self, metric: Mapping[str, Any], source: str, digits: int | None = None) -> Markup:
         """`value (low to high)` of a {value, low, high} entry; small values get more digits."""
         if digits is None:
             digits = 3 if abs(metric["value"] or 0) >= 0.1 else 4
-        value = self.number(metric["value"], f"{source}.value", digits)
+        value = self.number(metric["value"], sources.below(source, "value"), digits)
         if metric["low"] is None:
             return value
         interval = self.interval(metric, source, self.number, digits)
+        return self.w("page.value_interval", value=value, interval=interval)
+
+    def spanned(
+        self,
+        row: Mapping[str, Any],
+        columns: tuple[str, str, str],
+        source: str,
+        show: Callable[..., Markup],
+        *args: Any,
+    ) -> Markup:
+        """`value (low to high)` of three columns of a CSV row."""
+        value, low, high = (show(row[name], sources.cell(source, name), *args) for name in columns)
+        if row[columns[0]] is None or row[columns[1]] is None:
+            return value
+        interval = self.w("page.interval", low=low, high=high)
         return self.w("page.value_interval", value=value, interval=interval)
 
     def event(self, task: str, key: str) -> str:
         """A word about a task's outcome: title, rate, did, will, risk, definition."""
         return self.w.get(f"event.{self.facts['tasks'][task]['event']}.{key}")
 
-    def _caption(self, task: str, what: str) -> Markup:
+    def caption(self, task: str, what: str) -> Markup:
         return self.w("page.caption", title=self.event(task, "title"), what=what)
 
     def modelled(self) -> list[str]:
@@ -115,34 +174,43 @@ class Page:
             if tasks[task]["explained"] and tasks[task]["verdict"] != "no_signal"
         ]
 
-    def skipped(self) -> list[tuple[str, str]]:
+    def skipped(self) -> list[tuple[str, Markup]]:
         """(title, sentence) of each task that was not modelled."""
         return [
-            (self.event(task, "title"), clean(facts["skipped"][self.w.language], 1000))
+            (self.event(task, "title"), self.reason_skipped(facts["skipped"]))
             for task, facts in self.facts["tasks"].items()
             if facts["skipped"]
         ]
+
+    def reason_skipped(self, sentence: Mapping[str, str]) -> Markup:
+        """A sentence of an earlier stage that says why it did nothing."""
+        return Markup("<bdi>{}</bdi>").format(clean(sentence[self.w.language], 1000))
 
     def company(self) -> str:
         about, contract = self.facts["about"], self.facts["contract"]
         return clean(about.get("company") or contract["source"])
 
-    def _test_dates(self, task: str) -> dict[str, str]:
+    def test_dates(self, task: str) -> dict[str, Markup]:
         dates = sorted(self.facts["tasks"][task]["test_as_of"])
-        return {"first": self.w.month(dates[0]), "last": self.w.month(dates[-1])}
+        return {"first": self.month(dates[0]), "last": self.month(dates[-1])}
+
+    def grade(self, grade: str) -> Markup:
+        """An evidence grade as a badge in words."""
+        key = grade.lower()
+        return Markup('<span class="grade {}">{}</span>').format(key, self.w(f"grade.{key}"))
 
     # Findings
 
-    def findings(self) -> list[tuple[Markup, list[Markup], str]]:
+    def findings(self) -> list[tuple[Markup, list[Markup], Markup]]:
         """(headline, sentences, grade) of each finding."""
         return [
-            (*getattr(self, f"_say_{finding['kind']}")(finding["task"]), finding["grade"])
-            for finding in self.facts["findings"]
+            (*getattr(self, f"_say_{found['kind']}")(found), self.grade(found["grade"]))
+            for found in self.facts["findings"]
         ]
 
     def _say(self, task: str, key: str, value: Markup, interval: Markup, **words: Any) -> Markup:
         key_of_period = "finding.period_snapshot" if self.is_snapshot(task) else "finding.period"
-        period = self.w(key_of_period, interval=interval, **self._test_dates(task))
+        period = self.w(key_of_period, interval=interval, **self.test_dates(task))
         return self.w(key, value=value, interval=interval, period=period, **words)
 
     def is_snapshot(self, task: str) -> bool:
@@ -153,18 +221,18 @@ class Page:
         """Whether the dates of this report mean anything."""
         return not any(self.is_snapshot(task) for task in self.facts["tasks"])
 
-    def _say_snapshot(self, task: str) -> tuple[Markup, list[Markup]]:
-        head = self.w("finding.snapshot_head", title=self.event(task, "title"))
+    def _say_snapshot(self, found: Facts) -> tuple[Markup, list[Markup]]:
+        head = self.w("finding.snapshot_head", title=self.event(found["task"], "title"))
         return head, [self.w("finding.snapshot")]
 
-    def _say_skipped(self, task: str) -> tuple[Markup, list[Markup]]:
-        sentence = clean(self.facts["tasks"][task]["skipped"][self.w.language], 1000)
-        head = self.w("finding.skipped_head", title=self.event(task, "title"))
-        return head, [escape(sentence)]
+    def _say_skipped(self, found: Facts) -> tuple[Markup, list[Markup]]:
+        sentence = self.reason_skipped(self.facts["tasks"][found["task"]]["skipped"])
+        return self.w("finding.skipped_head", title=self.event(found["task"], "title")), [sentence]
 
-    def _say_no_signal(self, task: str) -> tuple[Markup, list[Markup]]:
-        metric, source = self._metric(task, "auc")
-        value = self.hundred(metric["value"], f"{source}.value")
+    def _say_no_signal(self, found: Facts) -> tuple[Markup, list[Markup]]:
+        task = found["task"]
+        metric, source = self.metric(task, "auc")
+        value = self.hundred(metric["value"], sources.below(source, "value"))
         interval = self.interval(metric, source, self.hundred)
         return self.w("finding.no_signal_head", title=self.event(task, "title")), [
             self._say(task, "finding.no_signal", value, interval),
@@ -172,529 +240,248 @@ class Page:
             self.w("finding.no_signal_lists"),
         ]
 
-    def _say_not_better(self, task: str) -> tuple[Markup, list[Markup]]:
+    def _say_not_better(self, found: Facts) -> tuple[Markup, list[Markup]]:
+        task = found["task"]
         facts = self.facts["tasks"][task]
         metric = facts["gain_over_best_baseline"]["log_loss"]
-        source = f"evaluation/{task}/metrics.json#gain_over_best_baseline.log_loss"
-        value = self.number(metric["value"], f"{source}.value", 4)
+        source = self.of_metrics(task, "gain_over_best_baseline", "log_loss")
+        value = self.number(metric["value"], sources.below(source, "value"), 4)
         interval = self.interval(metric, source, self.number, 4)
         baseline = self.w.known("baselines", facts["best_baseline"])
         return self.w("finding.not_better_head", title=self.event(task, "title")), [
             self._say(task, "finding.not_better", value, interval, baseline=baseline)
         ]
 
-    def _say_found(self, task: str) -> tuple[Markup, list[Markup]]:
-        metric, source = self._metric(task, "lift_top_decile")
-        value = self.hundred(metric["value"], f"{source}.value", 10)
+    def _say_found(self, found: Facts) -> tuple[Markup, list[Markup]]:
+        task = found["task"]
+        metric, source = self.metric(task, "lift_top_decile")
+        value = self.hundred(metric["value"], sources.below(source, "value"), 10)
         interval = self.interval(metric, source, self.hundred, 10)
         words = {key: self.event(task, key) for key in ("did", "will")}
-        return self.w("finding.found_head", title=self.event(task, "title")), [
+        return self.w("finding.found_head", title=self.event(task, "title"), **words), [
             self._say(task, "finding.found", value, interval, **words)
         ]
 
-    def _say_factor(self, task: str) -> tuple[Markup, list[Markup]]:
+    def _say_factor(self, found: Facts) -> tuple[Markup, list[Markup]]:
+        task = found["task"]
         facts = self.facts["tasks"][task]
-        row = facts["explained"]["contrast"]
-        feature = self.w.feature(row["feature"], self.catalog)
-        words = {"did": self.event(task, "did"), "horizon": facts["labels"]["horizon_days"]}
+        row = facts["explained"]["contrasts"][found["row"]]
+        horizon = self.number(
+            facts["labels"]["horizon_days"],
+            sources.at("features/summary.json", "tasks", task, "horizon_days"),
+        )
+        words = {"did": self.event(task, "did"), "horizon": horizon}
         sentences = []
         for key in ("first", "second"):
             point = row[key]
-            source = f"explanation/{task}/dependence.csv#{row['feature']}/{point['bin']}/observed"
-            metric = {"low": point["observed_low"], "high": point["observed_high"]}
+            source = sources.row(
+                f"explanation/{task}/dependence.csv", feature=row["feature"], bin=point["bin"]
+            )
+            low, high = (
+                self.hundred(point[f"observed_{end}"], sources.cell(source, f"observed_{end}"))
+                for end in ("low", "high")
+            )
             sentences.append(
                 self._say(
                     task,
                     f"finding.factor_{key}",
-                    self.hundred(point["observed_rate"], f"{source}_rate"),
-                    self.interval(metric, source, self.hundred),
-                    at=self.amount(row["feature"], point["value"]),
+                    self.hundred(point["observed_rate"], sources.cell(source, "observed_rate")),
+                    self.w("page.interval", low=low, high=high),
+                    at=self.amount(row["feature"], point["value"], sources.cell(source, "value")),
                     **words,
                 )
             )
         if row["agrees"] == "no":
             sentences.append(self.w("finding.factor_against"))
-        head = self.w("finding.factor_head", feature=feature, rate=self.event(task, "rate"))
+        rate = self.event(task, "rate")
+        head = self.w("finding.factor_head", feature=self.feature(row["feature"]), rate=rate)
         return head, sentences
 
-    def _say_no_factor(self, task: str) -> tuple[Markup, list[Markup]]:
+    def _say_no_factor(self, found: Facts) -> tuple[Markup, list[Markup]]:
+        task = found["task"]
         rate = self.event(task, "rate")
         return self.w("finding.no_factor_head", title=self.event(task, "title")), [
-            self.w("finding.no_factor", rate=rate, **self._test_dates(task))
+            self.w("finding.no_factor", rate=rate, **self.test_dates(task))
         ]
 
-    def _metric(self, task: str, name: str) -> tuple[Mapping[str, Any], str]:
-        metric = self.facts["tasks"][task]["model"][name]
-        return metric, f"evaluation/{task}/metrics.json#model.{name}"
+    def _say_effect(self, found: Facts) -> tuple[Markup, list[Markup]]:
+        row = self.facts["effects"]["rows"][found["row"]]
+        lever = self.declared(self.catalog.levers, row["lever"])
+        known = self.catalog.levers.get(row["lever"])
+        said = getattr(known, f"more_{self.w.language}") if known else row["lever"]
+        contrast = self.name(said[:1].upper() + said[1:], DECLARED_LIMIT)
+        head = self.w(
+            f"finding.effect_head_{found['grade']}", lever=lever, outcome=self.outcome(row)
+        )
+        return head, [self.effect_sentence(row, contrast)]
 
-    def amount(self, feature: str, value: object, *, short: bool = False) -> str:
+    def outcome(self, row: Facts) -> str:
+        """What a lever's effect is on, in a word."""
+        known = self.w.get("effects.outcomes")
+        return known.get(row["outcome"]) or clean(row["outcome"])
+
+    def effect_sentence(self, row: Facts, contrast: Markup) -> Markup:
+        """One number, one interval, one population and one period (METHODS F)."""
+        source = sources.row("effects/effects.csv", lever=row["lever"], outcome=row["outcome"])
+        value, low, high = (
+            self.hundred(row[key], sources.cell(source, key)) for key in ("theta", "low", "high")
+        )
+        less = row["theta"] < 0
+        # Beside an effect of fewer, the ends are numbers of fewer too, so that they change places.
+        ends = {"low": high, "high": low} if less else {"low": low, "high": high}
+        key = "finding.effect_fewer" if less else "finding.effect_more"
+        if row["low"] < 0 < row["high"]:
+            key = "finding.effect_either"
+            ends = {"low": self.signed(row["low"], sources.cell(source, "low")),
+                    "high": self.signed(row["high"], sources.cell(source, "high"))}  # fmt: skip
+            value = self.signed(row["theta"], sources.cell(source, "theta"))
+        return self.w(
+            key,
+            contrast=contrast,
+            value=value,
+            interval=self.w("page.interval", **ends),
+            horizon=self.number(row["horizon_days"], sources.cell(source, "horizon_days")),
+            tickets=self.number(row["tickets"], sources.cell(source, "tickets")),
+            outcome=self.outcome(row),
+        )
+
+    def signed(self, raw: float | None, source: str, scale: float = 100) -> Markup:
+        """A difference per hundred with its sign."""
+        if raw is None:
+            return Markup(self.w.number(None))
+        shown = self.w.number(raw * scale, 1)
+        return self.cite(f"+{shown}" if raw > 0 else shown, raw, source)
+
+    def change(self, raw: float | None, source: str) -> Markup:
+        """A whole number with its sign."""
+        if raw is None:
+            return Markup(self.w.number(None))
+        shown = self.w.number(raw)
+        return self.cite(f"+{shown}" if raw >= 0.5 else shown, raw, source)
+
+    def metric(self, task: str, name: str) -> tuple[Mapping[str, Any], str]:
+        """A metric of the model and its address."""
+        return self.facts["tasks"][task]["model"][name], self.of_metrics(task, "model", name)
+
+    def of_metrics(self, task: str, *keys: str) -> str:
+        """The address of an entry of a task's metrics."""
+        return sources.at(f"evaluation/{task}/metrics.json", *keys)
+
+    def amount(self, feature: str, value: object, source: str) -> Markup:
         """A feature's value with its unit."""
+        return self.cite(self.plain_amount(feature, value), value, source)
+
+    def plain_amount(self, feature: str, value: object, *, short: bool = False) -> str:
         known = self.catalog.features.get(feature)
         unit = known.unit if known else ""
         return self.w.with_unit(value, unit, self.currency, short=short)
 
-    # Models
+    # What is at stake, and what changed
 
-    def model_sentences(self, task: str) -> list[Markup]:
-        """The verdict, then what the test holds and how well the model ranks."""
-        facts = self.facts["tasks"][task]
-        source = f"evaluation/{task}/metrics.json"
-        did = self.event(task, "did")
-        gain = facts["gain_over_best_baseline"]["log_loss"]
-        gain_source = f"{source}#gain_over_best_baseline.log_loss"
-        auc, auc_source = self._metric(task, "auc")
-        return [
-            self.w(
-                f"model.verdict_{facts['verdict']}",
-                baseline=self.w.known("baselines", facts["best_baseline"]),
-                value=self.number(gain["value"], f"{gain_source}.value", 4),
-                interval=self.interval(gain, gain_source, self.number, 4),
-            ),
-            self.w(
-                "model.sentence_n",
-                n=self.number(facts["n"], f"{source}#n"),
-                positives=self.number(facts["positives"], f"{source}#positives"),
-                rate=self.hundred(facts["base_rate"], f"{source}#base_rate"),
-                did=did,
-            ),
-            self.w(
-                "model.sentence_auc",
-                value=self.hundred(auc["value"], f"{auc_source}.value"),
-                interval=self.interval(auc, auc_source, self.hundred),
-                did=did,
-            ),
-            self.w("model.sentence_calibration"),
-        ]
-
-    def metrics_table(self, task: str) -> Table:
-        facts, w = self.facts["tasks"][task], self.w
-        columns = {"model": facts["model"], **facts["baselines"]}
-        heads = [w("model.model"), *(w.known("baselines", name) for name in facts["baselines"])]
-        rows = []
-        for metric in w.get("metrics"):
-            if metric not in facts["model"]:
-                continue
-            digits = {"log_loss": 4, "brier": 4, "ece": 4}.get(metric, 2)
-            source = f"evaluation/{task}/metrics.json"
-            cells = [
-                self.estimate(
-                    values[metric],
-                    f"{source}#{name if name == 'model' else f'baselines.{name}'}.{metric}",
-                    digits,
+    def stake(self) -> list[tuple[str, list[tuple[Markup, Markup]]]]:
+        """(title, [(figure, what it is)]) of each task whose list can be used."""
+        out = []
+        for task, row in self.facts["stake"].items():
+            source = sources.at("reports/facts.json", "stake", task)
+            figures = [
+                (
+                    self.number(row[key], sources.below(source, key)),
+                    self.w(f"stake.{key}", lost=self.event(task, "lost"),
+                           horizon=self.horizon(task)),
                 )
-                if metric in values and not (name == "prior" and metric in CONSTANT_HAS_NONE)
-                else Markup(w.number(None))
-                for name, values in columns.items()
-            ]
-            name = Markup('{}<span class="plain">{}</span>').format(
-                w(f"metrics.{metric}.name"), w(f"metrics.{metric}.plain")
+                for key in ("expected", "high", "expected_high")
+            ]  # fmt: skip
+            if row["worth"] is not None:
+                each = row["customer_value"]
+                words = self.w(
+                    "stake.worth" if each else "stake.worth_own",
+                    each=self.money(each, self.of_metrics(task, "value", "costs", "customer_value"))
+                    if each
+                    else "",
+                )
+                figures.append((self.money(row["worth"], sources.below(source, "worth")), words))
+            out.append((self.event(task, "title"), figures))
+        return out
+
+    def horizon(self, task: str) -> Markup:
+        source = sources.at("features/summary.json", "tasks", task, "horizon_days")
+        return self.number(self.facts["tasks"][task]["labels"]["horizon_days"], source)
+
+    def drivers(self) -> Figure | None:
+        """The effects of all levers on one scale, the best evidence first; None without effects."""
+        effects = self.facts["effects"]
+        if not effects or not effects["rows"]:
+            return None
+        # Levers of one outcome share a scale; the first outcome is the one on the first page.
+        first = effects["rows"][0]["outcome"]
+        rows = [row for row in effects["rows"] if row["outcome"] == first][:DRIVERS]
+        marks, table = [], []
+        for number, row in enumerate(rows):
+            known = row["theta"] is not None
+            marks.append(
+                {
+                    "row": number,
+                    "label": self.plain_lever(row["lever"]),
+                    "value": 100 * row["theta"] if known else None,
+                    "low": 100 * row["low"] if row["low"] is not None else None,
+                    "high": 100 * row["high"] if row["high"] is not None else None,
+                    "shape": SHAPES[row["grade"]],
+                    "tag": self.w.get(f"grade.short_{row['grade'].lower()}"),
+                }
             )
-            rows.append([name, *cells])
-        caption = self._caption(task, w("model.table_title"))
-        return Table(caption, [w("model.metric"), *heads], rows, w("model.table_note"))
-
-    def model_figures(self, task: str) -> list[Figure]:
-        return [
-            figure
-            for figure in (self._reliability(task), self._gains(task), self._stability(task))
-            if figure
-        ]
-
-    def _reliability(self, task: str) -> Figure | None:
-        w, every = self.w, self.facts["tasks"][task]["reliability"]
-        rows = [row for row in every if row["observed"] is not None]
-        if not rows:
-            return None
-        source = f"evaluation/{task}/reliability.csv"
-        seen = [row["observed"] for row in rows]
-        alt = w("model.reliability_alt", n=len(rows), low=w.percent(min(seen), 1),
-                high=w.percent(max(seen), 1))  # fmt: skip
-        text = {"x": w.get("model.reliability_x"), "y": w.get("model.reliability_y")}
-        table = [
-            [
-                w.percent(row["predicted"], 1),
-                self._share_interval(row, "observed", "low", "high", f"{source}#{row['bin']}"),
-                self.number(row["n"], f"{source}#{row['bin']}/n"),
-            ]
-            for row in rows
-        ]
-        heads = [w(f"model.{key}") for key in ("predicted", "observed", "customers")]
-        return self._figure(
-            task,
-            "model.reliability_title",
-            charts.reliability(rows, text=text, description=str(alt)),
-            heads,
-            table,
-            w("model.reliability_note"),
-            source,
-        )
-
-    def _gains(self, task: str) -> Figure | None:
-        w, rows = self.w, self.facts["tasks"][task]["gains"]
-        if not rows:
-            return None
-        source = f"evaluation/{task}/gains.csv"
-        share = self.facts["capacity"]
-        capacity = w.percent(share)
-        at = min(rows, key=lambda row: abs(row["share_contacted"] - share))
-        words = {"bad": self.event(task, "bad"), "capacity": capacity}
-        text = {"x": w.get("model.gains_x"), "y": w.get("model.gains_y")}
-        text["capacity"] = str(w("model.gains_capacity", capacity=capacity))
-        alt = str(w("model.gains_alt", found=w.percent(at["share_found"]), **words))
-        shown = rows[:: max(1, len(rows) // 20)]
-        table = [
-            [
-                w.percent(row["share_contacted"]),
-                self.cite(w.percent(row["share_found"]), row["share_found"], source),
-                self.number(row["lift"], source, 2),
-            ]
-            for row in shown
-        ]
-        heads = [w(f"model.{key}") for key in ("contacted", "found", "lift")]
-        svg = charts.gains(rows, capacity=share, text=text, description=alt)
-        note = w("model.gains_note", **words)
-        return self._figure(task, "model.gains_title", svg, heads, table, note, source)
-
-    def _stability(self, task: str) -> Figure | None:
-        w, rows = self.w, self.facts["tasks"][task]["by_as_of"]
-        known = [row["auc"] for row in rows if row["auc"] is not None]
-        if not known:
-            return None
-        source = f"evaluation/{task}/by_as_of.csv"
-        alt = w("model.stability_alt", n=len(rows), low=w.number(min(known), 2),
-                high=w.number(max(known), 2))  # fmt: skip
-        text = {"x": w.get("model.stability_x"), "y": w.get("model.stability_y")}
-        labelled = [{**row, "label": w.month(row["as_of"])} for row in rows]
-        table = []
-        for row in rows:
-            key = f"{source}#{str(row['as_of'])[:10]}"
-            auc = {"value": row["auc"], "low": row["auc_low"], "high": row["auc_high"]}
+            source = sources.row("effects/effects.csv", lever=row["lever"], outcome=row["outcome"])
             table.append(
                 [
-                    w.month(row["as_of"]),
-                    self.estimate(auc, f"{key}/auc", 2),
-                    self.number(row["n"], f"{key}/n"),
-                    self.cite(w.percent(row["base_rate"], 1), row["base_rate"], f"{key}/base_rate"),
+                    self.declared(self.catalog.levers, row["lever"]),
+                    self.spanned(row, ("theta", "low", "high"), source, self.signed),
+                    self.grade(row["grade"]),
+                    self.number(row["tickets"], sources.cell(source, "tickets")),
                 ]
             )
-        heads = [w("model.stability_x"), "AUC", w("model.customers"), w("model.base_rate")]
-        svg = charts.stability(labelled, text=text, description=str(alt))
-        note = w("model.stability_note")
-        return self._figure(task, "model.stability_title", svg, heads, table, note, source)
-
-    def _figure(
-        self,
-        task: str,
-        title: str,
-        svg: str,
-        heads: Sequence[str],
-        rows: Sequence[Sequence[str]],
-        note: Markup,
-        source: str,
-    ) -> Figure:
-        shown = self.w(title, bad=self.event(task, "bad"))
-        caption = self._caption(task, shown)
-        return Figure(shown, Markup(svg), Table(caption, heads, rows), note, f"artifacts/{source}")
-
-    def _share_interval(self, row: Facts, value: str, low: str, high: str, source: str) -> Markup:
-        """`12% (10% to 14%)` of three columns of a row."""
-        shares = {
-            key: self.cite(self.w.percent(row[key], 1), row[key], f"{source}/{key}")
-            for key in (value, low, high)
-        }
-        interval = self.w("page.interval", low=shares[low], high=shares[high])
-        return self.w("page.value_interval", value=shares[value], interval=interval)
-
-    # Factors
-
-    def family_figure(self, task: str) -> Figure:
-        w, rows = self.w, self.facts["tasks"][task]["explained"]["families"]
-        source = f"explanation/{task}/families.csv"
-        named = [
-            {
-                **row,
-                "label": w.family(row["family"], self.catalog),
-                "value": row["mean_abs_shap"] or 0.0,
-                "shown": w.number(row["mean_abs_shap"], 2 if (row["high"] or 0) >= 0.1 else 3),
-            }
-            for row in rows
-        ]
-        groups = [
-            (w.get(f"families.{key}"), lever, [row for row in named if bool(row["lever"]) is lever])
-            for key, lever in (("support", True), ("context", False))
-        ]
-        top = next((row["label"] for row in named if row["lever"]), "")
-        rate = self.event(task, "rate")
-        alt = str(w("families.alt", n=len(rows), rate=rate, top=top))
-        table = [
-            [
-                row["label"],
-                w("families.lever" if row["lever"] else "families.not_lever"),
-                self.estimate(
-                    {"value": row["mean_abs_shap"], "low": row["low"], "high": row["high"]},
-                    f"{source}#{row['family']}/mean_abs_shap",
-                ),
-                self.cite(w.percent(row["share"]), row["share"], f"{source}#{row['family']}/share"),
-            ]
-            for row in named
-        ]
-        heads = [w(f"families.{key}") for key in ("family", "kind", "strength", "share")]
-        title = w("families.figure", title=self.event(task, "title"))
-        svg = charts.bars(
-            [group for group in groups if group[2]],
-            x_title=w.get("families.x"),
-            description=alt,
+        svg = charts.intervals(
+            [charts.Group("", marks)],
+            as_bars=False,
+            tick=lambda at: self.w.number(at, 0 if at == round(at) else 1),
+            x_title=self.w.get("effects.x"),
+            description=str(self.w("effects.alt")),
+            ends=(self.w.get("effects.fewer"), self.w.get("effects.more")),
         )
-        return Figure(title, Markup(svg), Table(title, heads, table), "", f"artifacts/{source}")
+        heads = [self.w(f"effects.{key}") for key in ("lever", "per_hundred", "grade", "tickets")]
+        title = self.w("effects.figure", outcome=self.outcome(rows[0]))
+        return Figure(title, charts.markup(svg), Table(title, heads, table),
+                      self.w("effects.figure_note"))  # fmt: skip
 
-    def feature_table(self, task: str, kind: str) -> Table:
-        """The strongest single features: `kind` is "support" or "context"."""
-        w = self.w
-        rate = self.event(task, "rate")
-        rows = []
-        for row in self.facts["tasks"][task]["explained"][kind]:
-            source = f"explanation/{task}/features.csv#{row['feature']}"
-            sign = {1: ("↑", "more"), -1: ("↓", "less"), 0: ("–", "unclear")}[direction(row)]
-            words = w(f"factors.{sign[1]}", rate=rate)
-            cells = [
-                w.feature(row["feature"], self.catalog),
-                self.estimate(
-                    {"value": row["mean_abs_shap"], "low": row["low"], "high": row["high"]},
-                    f"{source}/mean_abs_shap",
-                ),
-                Markup('<span class="arrow">{}</span> {}').format(sign[0], words),
-            ]
-            if kind == "support":
-                agrees = row["agrees"] if row["better"] else "none"
-                cells.append(
-                    Markup('<span class="agrees {}">{}</span>').format(
-                        agrees, w(f"factors.agrees_{agrees}")
-                    )
-                )
-            rows.append(cells)
-        heads = [w("factors.feature"), w("families.strength"), w("factors.direction")]
-        if kind == "support":
-            heads.append(w("factors.agrees"))
-        return Table(w(f"factors.{'features' if kind == 'support' else 'context'}_title",
-                       title=self.event(task, "title")), heads, rows)  # fmt: skip
+    def plain_lever(self, key: str) -> str:
+        known = self.catalog.levers.get(key)
+        return clean(getattr(known, self.w.language) if known else key)
 
-    def factor_notes(self, task: str) -> list[Markup]:
-        """What runs against expectation, and how exact the explanation is."""
-        explained = self.facts["tasks"][task]["explained"]
-        against = sum(row["agrees"] == "no" for row in explained["support"])
-        key = "factors.contradictions" if against else "factors.no_contradictions"
-        source = f"explanation/{task}/summary.json"
-        error = explained["additivity_max_error"]
+    def group(self, dimension: str, value: object) -> str:
+        """The name of a group of customers."""
+        return self.w.category(dimension, value)
+
+    def slice_name(self, dimension: str, value: object) -> Markup:
+        """The name of a slice of the evaluation; a date is a date."""
+        if dimension == "as_of":
+            return self.iso(value)
+        return self.name(self.w.category(dimension, value))
+
+    def support_short(self) -> list[Markup]:
+        """Per task in one sentence: do support factors improve the prediction at all."""
         return [
-            self.w(key, n=against),
-            self.w(
-                "factors.rows",
-                n=self.number(explained["rows"], f"{source}#rows"),
-                error=self.cite(f"{error:.0e}", error, f"{source}#additivity_max_error"),
-            ),
-        ]
+            self.w(f"model.short_{self.facts['tasks'][task]['support_adds']}",
+                   title=self.event(task, "title"))
+            for task in self.ranked()
+            if self.facts["tasks"][task]["support_adds"]
+        ]  # fmt: skip
 
-    def curves(self, task: str) -> list[Figure]:
-        """Dose-response figures of the strongest support factors."""
-        rows = self.facts["tasks"][task]["explained"]["curves"]
-        points = [point for row in rows for point in row["points"]]
-        limits = {
-            "model": _limits([point[key] for point in points for key in ("shap_low", "shap_high")]),
-            "observed": _limits([point["observed_high"] for point in points]),
-        }
-        return [self._curve(task, row, limits) for row in rows]
+    def claims_rule(self) -> Markup:
+        """How the verdicts on claims are made."""
+        rule = self.catalog.claims_rule
+        return self.name(getattr(rule, self.w.language), DECLARED_LIMIT) if rule else Markup("")
 
-    def _curve(self, task: str, row: Facts, limits: Mapping[str, tuple[float, float]]) -> Figure:
-        w, name = self.w, row["feature"]
-        source = f"explanation/{task}/dependence.csv"
-        label = w.feature(name, self.catalog)
-        points = [
-            {**point, "shown": self.amount(name, point["value"], short=True)}
-            for point in row["points"]
-        ]
-        for point in points:
-            if point["value"] is None:
-                point["shown"] = w.get("page.none_recorded")
-        seen = [point["observed_rate"] for point in points if point["observed_rate"] is not None]
-        alt = w("dose.alt", feature=label, n=len(points), low=w.percent(min(seen, default=None)),
-                high=w.percent(max(seen, default=None)))  # fmt: skip
-        table = []
-        for point in points:
-            key = f"{source}#{name}/{point['bin']}"
-            shap = {"value": point["shap"], "low": point["shap_low"], "high": point["shap_high"]}
-            table.append(
-                [
-                    self.amount(name, point["value"]),
-                    self.estimate(shap, f"{key}/shap", 2),
-                    self._share_interval(
-                        point, "observed_rate", "observed_low", "observed_high", key
-                    ),
-                    self.number(point["n"], f"{key}/n"),
-                ]
-            )
-        heads = [w("dose.value"), w("dose.contribution"), w(f"dose.observed_{task}"), w("dose.n")]
-        text = {
-            "model": w.get(f"dose.model_{task}"),
-            "observed": w.get(f"dose.observed_{task}"),
-            "n": w.get("dose.n"),
-        }
-        svg = charts.dependence(
-            points, is_risk=task == "churn", limits=limits, text=text, description=str(alt)
-        )
-        caption = self._caption(task, label)
-        return Figure(
-            label, Markup(svg), Table(caption, heads, table), data_from=f"artifacts/{source}"
-        )
-
-    # Segments
-
-    def segment_figures(self, task: str) -> list[Figure]:
-        rows = self.facts["tasks"][task]["segments"]
-        dimensions = list(dict.fromkeys(row["dimension"] for row in rows))
-        figures = (
-            self._segment(task, name, [row for row in rows if row["dimension"] == name])
-            for name in dimensions
-        )
-        return [figure for figure in figures if figure]
-
-    def _segment(self, task: str, dimension: str, rows: list[Facts]) -> Figure | None:
-        w = self.w
-        shown = [row for row in rows if row["customers"] >= LEAST_CUSTOMERS]
-        if len(shown) < 2:
-            return None
-        source = f"score/{task}/segments.csv"
-        shown.sort(key=lambda row: -row["mean_risk"])
-        risk, name = self.event(task, "risk"), w.known("dimensions", dimension)
-        named = [
-            {
-                "label": w.category(dimension, row["value"]),
-                "value": row["mean_risk"],
-                "shown": w.percent(row["mean_risk"], 1),
-            }
-            for row in shown
-        ]
-        table = []
-        for row in shown:
-            label = w.category(dimension, row["value"])
-            key = f"{source}#{clean(dimension)}/{clean(row['value'])}"
-            table.append(
-                [
-                    Markup("<bdi>{}</bdi>").format(label),
-                    self.number(row["customers"], f"{key}/customers"),
-                    self.cite(w.percent(row["mean_risk"], 1), row["mean_risk"], f"{key}/mean_risk"),
-                    self.number(row["high_risk_customers"], f"{key}/high_risk_customers"),
-                ]
-            )
-        heads = [w("segments.group"), w("segments.customers"), w("segments.mean_risk", risk=risk),
-                 w("segments.high")]  # fmt: skip
-        words = {"risk": risk, "dimension": name, "top": named[0]["label"]}
-        svg = charts.bars(
-            [("", True, named[:TOP_GROUPS])],
-            x_title=w.get("segments.x"),
-            x_format=".0%",
-            description=str(w("segments.alt", **words)),
-        )
-        hidden = len(rows) - len(shown)
-        note = w("segments.hidden", n=hidden, least=LEAST_CUSTOMERS) if hidden else ""
-        title = w("segments.title", dimension=name)
-        caption = self._caption(task, title)
-        return Figure(
-            title,
-            Markup(svg),
-            Table(caption, heads, table, numeric=range(1, 4)),
-            note,
-            f"artifacts/{source}",
-        )
-
-    # Data
-
-    def tables_table(self) -> Table:
-        w = self.w
-        rows = []
-        for name, table in self.facts["contract"]["tables"].items():
-            source = f"contract.json#tables.{clean(name)}"
-            reasons = [
-                w(
-                    "data.reason_count",
-                    reason=w.reason(reason),
-                    n=self.number(n, f"{source}.reasons.{clean(reason)}"),
-                )
-                for reason, n in table["reasons"].items()
-            ]
-            known = MISSING
-            if table["first_known_at"] and table["last_known_at"]:
-                first, last = (str(table[f"{end}_known_at"])[:10] for end in ("first", "last"))
-                known = w("page.interval", low=first, high=last)
-            rows.append(
-                [
-                    w.known("tables", name),
-                    *(
-                        self.number(table[key], f"{source}.{key}")
-                        for key in ("read", "kept", "quarantined", "duplicates")
-                    ),
-                    Markup("<br>").join(reasons) if reasons else MISSING,
-                    known,
-                ]
-            )
-        keys = ("table", "read", "kept", "quarantined", "duplicates", "reasons", "known")
-        heads = [w(f"data.{key}") for key in keys]
-        return Table(w("data.tables_caption"), heads, rows, numeric=range(1, 5))
-
-    def labels_table(self, task: str) -> Table:
-        w = self.w
-        keys = ("eligible", "labelled", "positives", "immature", "gap_exits")
-        rows = []
-        for row in self.facts["tasks"][task]["labels"]["by_as_of"]:
-            day = str(row["as_of"])[:10]
-            source = f"features/summary.json#tasks.{task}.by_as_of.{day}"
-            rows.append([day, *(self.number(row[key], f"{source}.{key}") for key in keys)])
-        heads = [w("data.as_of")]
-        heads += [w(f"data.{key}", did=self.event(task, "did")) for key in keys]
-        caption = w("data.labels_table", title=self.event(task, "title"))
-        return Table(caption, heads, rows, w("data.labels_note"), range(1, 6))
-
-    def ineligible(self, task: str) -> list[Markup]:
-        """Why customers were not eligible, with counts."""
-        counts = self.facts["tasks"][task]["labels"].get("ineligible") or {}
-        source = f"features/summary.json#tasks.{task}.ineligible"
-        return [
-            self.w(
-                "data.ineligible",
-                reason=self.w.reason(reason),
-                n=self.number(n, f"{source}.{clean(reason)}"),
-            )
-            for reason, n in counts.items()
-        ]
-
-    def definition(self, task: str) -> Markup:
-        labels = self.facts["tasks"][task]["labels"]
-        source = f"features/summary.json#tasks.{task}"
-        key = f"event.{self.facts['tasks'][task]['event']}.definition"
-        return self.w(
-            key,
-            gap=self.number(labels["gap_days"], f"{source}.gap_days"),
-            horizon=self.number(labels["horizon_days"], f"{source}.horizon_days"),
-            lag=self.number(labels["lag_days"], f"{source}.lag_days"),
-        )
-
-    def names(self, table: str, keys: Sequence[str]) -> str:
-        """Known names of `keys`, as a list in one line."""
-        return ("、" if self.w.language == "ja" else ", ").join(
-            self.w.known(table, k) for k in keys
-        )
-
-    def made_from(self) -> list[tuple[str, str]]:
-        """(name, value) of what the report was made from."""
-        about = self.facts["about"]
-        return [
-            (self.w.known("about", key), clean(value))
-            for key, value in sorted(about.items())
-            if key != "company"
-        ]
-
-
-def _limits(values: Sequence[float | None]) -> tuple[float, float]:
-    """A common axis for several charts: all values and zero, with a little air."""
-    known = [0.0, *(value for value in values if value is not None)]
-    air = 0.05 * (max(known) - min(known)) or 1.0
-    return (min(known) - (air if min(known) < 0 else 0.0), max(known) + air)
+    def no_effects(self) -> Markup:
+        """Why there are no estimated effects."""
+        effects = self.facts["effects"]
+        if effects and effects["summary"].get("skipped"):
+            return self.reason_skipped(effects["summary"]["skipped"])
+        return self.w("effects.none")

@@ -10,7 +10,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -72,11 +72,64 @@ class Family(Protocol):
 
 
 @dataclass(frozen=True)
+class Name:
+    """What something declared is called, in both languages; `more` is a sentence about it."""
+
+    en: str
+    ja: str
+    more_en: str = ""
+    more_ja: str = ""
+    family: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A benchmark that articles quote, unverified; `low` or `high` None leaves it open."""
+
+    low: float | None
+    high: float | None
+    en: str
+    ja: str
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """What the report needs to know of a KPI (`features.kpis.Kpi`)."""
+
+    key: str
+    panel: str
+    en: str
+    ja: str
+    unit: str
+    better: str | None = None
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
 class Catalog:
-    """The features of a run and the factor families, by name."""
+    """What a run may speak of, by name: features, families, KPIs, panels, levers, claims.
+
+    `kpis` are `Kpi`s or have the same attributes; `plays` are texts by language. `claims` hold the
+    article's sentence and, as `more`, what it was checked with; `caveats` are the reservations
+    about claims by code, `reasons` what limits the evidence for a lever, and `claims_rule` says how
+    verdicts on claims are made.
+    """
 
     features: Mapping[str, Feature]
     families: Mapping[str, Family]
+    plays: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    kpis: Mapping[str, Any] = field(default_factory=dict)
+    panels: Mapping[str, Name] = field(default_factory=dict)
+    levers: Mapping[str, Name] = field(default_factory=dict)
+    claims: Mapping[str, Name] = field(default_factory=dict)
+    caveats: Mapping[str, Name] = field(default_factory=dict)
+    reasons: Mapping[str, Name] = field(default_factory=dict)
+    claims_rule: Name | None = None
+
+    def family_of_lever(self, lever: str) -> str:
+        """The factor family a lever of the effects belongs to; the lever itself if none."""
+        known = self.levers.get(lever)
+        return known.family if known and known.family else lever
 
 
 @cache
@@ -149,6 +202,19 @@ class Wording:
     def percent(self, value: float | None, digits: int = 0) -> str:
         """A share as per cent."""
         return MISSING if is_missing(value) else f"{self.number(100 * value, digits)}%"  # type: ignore[operator]
+
+    def money(self, value: float | None, currency: str) -> str:
+        """A large amount, rounded alike in both languages: ￥1,234万, ¥12.34 million."""
+        if is_missing(value):
+            return MISSING
+        amount = float(value)  # type: ignore[arg-type]
+        if currency == "JPY" and self.language == "ja":
+            if abs(amount) >= 10_000:
+                return f"{self.number(amount / 10_000)}万円"
+            return f"{self.number(amount)}円"
+        if currency == "JPY" and abs(amount) >= 1_000_000:
+            return f"¥{self.number(amount / 1_000_000, 2)} million"
+        return format_currency(amount, currency, "¤#,##0", self.locale, currency_digits=False)
 
     def date(self, value: object) -> str:
         """A day, written out."""

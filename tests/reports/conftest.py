@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from reports.leadership import build_facts, render
-from reports.wording import LANGUAGES, Catalog
+from reports.wording import LANGUAGES, Catalog, Kpi, Line, Name
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,130 @@ BINS: dict[str, list[float | None]] = {
 }
 
 
+KPIS = {
+    kpi.key: kpi
+    for kpi in (
+        Kpi("churn_rate", "P1", "Churn rate", "解約率", "share", "lower"),
+        Kpi("first_response_hours", "P2", "First response time, median of 24 h",
+            "初回応答時間（24時間での中央値）", "hours", "lower",
+            (Line(None, 0.25, "Within 15 minutes", "15分以内"),)),
+        Kpi("first_contact_resolution", "P3", "First-contact resolution", "一次解決率", "share",
+            "higher", (Line(0.7, 0.9, "70 to 90%", "70〜90%"),)),
+        Kpi("nps", "P4", "Net promoter score (NPS)", "NPS", "points", "higher",
+            (Line(50, None, "50 or more is very good", "50以上で非常に良い"),)),
+        Kpi("tickets", "P5", "Tickets", "問い合わせ件数", "count"),
+    )
+}  # fmt: skip
+PANELS = {
+    "P1": Name("retention", "継続"),
+    "P2": Name("response", "応答"),
+    "P3": Name("resolution", "解決"),
+    "P4": Name("voice of the customer", "お客様の声"),
+    "P5": Name("channel, 24 h and language", "チャネル・24時間・言語"),
+}
+LEVERS = {
+    "fcr": Name("Resolved at first contact", "一次解決", "Solved in one contact, against not",
+                "最初の対応で解決した場合とそうでない場合の比較", "resolution"),
+    "escalated": Name("Escalated", "エスカレーション", "Escalated, against not",
+                      "エスカレーションした場合としなかった場合の比較", "effort"),
+    "fast_reply": Name("Reply within the hour", "1時間以内の応答", "A reply within the hour",
+                       "1時間以内に応答した場合の比較", "responsiveness"),
+    "loyalty": Name("Loyalty enrolment", "会員登録", "Enrolled, against not",
+                    "登録している場合の比較", "loyalty"),
+}  # fmt: skip
+CLAIMS = {
+    "rebuy": Name("About 70% buy again", "約70%が再購入", "Share who bought within 60 days",
+                  "60日以内に購入した割合"),
+    "attitude": Name("80% value attitude", "80%が態度を重視", "Ratio of contributions", "寄与の比"),
+}  # fmt: skip
+CAVEATS = {"selection": Name("Who answers is not random.", "回答者は無作為ではありません。")}
+REASONS = {
+    "negative_control": Name("A control that must be null is not.", "陰性対照に差があります。"),
+    "power": Name("Too few tickets.", "件数が不足しています。"),
+}
+MONTHS = [f"2024-{month:02d}" for month in range(7, 13)] + [f"2025-0{m}" for m in range(1, 7)]
+
+
+def kpi_table() -> pd.DataFrame:
+    level = {"churn_rate": 0.061, "first_response_hours": 1.56, "first_contact_resolution": 0.694,
+             "nps": -25.7}  # fmt: skip
+    rows: list[tuple[Any, ...]] = []
+    for key, at in level.items():
+        half, panel = abs(at) * 0.04, KPIS[key].panel
+        # First-contact resolution has risen; everything else is as it was.
+        recent = at + (3 * half if key == "first_contact_resolution" else 0)
+        rows.append((panel, key, "all", "", 14_280, at, at - half, at + half))
+        rows.append((panel, key, "recent", "", 3371, recent, recent - half, recent + half))
+        for number, month in enumerate(MONTHS):
+            value = at * (1 + 0.1 * math.sin(number))
+            rows.append((panel, key, "month", month, 1200, value, value - half, value + half))
+        for channel, by in (("mail", 1.4), ("phone", 0.8), ("chat", 0.6)):
+            rows.append(
+                (panel, key, "channel", channel, 4300, at * by, at * by - half, at * by + half)
+            )
+        rows.append((panel, key, "channel", "in_person", 12, None, None, None))
+    rows.append(("P5", "tickets", "all", "", 14_280, 14_280, None, None))
+    for day in range(1, 8):
+        for hour in range(24):
+            count = 10 * day + hour
+            rows.append(("P5", "tickets", "hour", f"{day}-{hour:02d}", count, count, None, None))
+    columns = ["panel", "kpi", "dimension", "value_of", "n", "value", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def claims() -> list[dict[str, Any]]:
+    return [
+        {"claim": "rebuy", "n": 812, "value": 0.642, "low": 0.61, "high": 0.674, "unit": "share",
+         "claimed": [0.65, 0.75], "verdict": "consistent", "caveats": ["selection"]},
+        {"claim": "attitude", "n": 0, "value": None, "low": None, "high": None, "unit": "share",
+         "claimed": [0.8, None], "verdict": "not testable", "caveats": []},
+    ]  # fmt: skip
+
+
+def effect_table() -> pd.DataFrame:
+    rows = []
+    for lever, naive, theta, se, grade, reasons in (
+        ("fcr", -0.11, -0.091, 0.004, "B", ""),
+        ("escalated", 0.04, 0.056, 0.007, "B", ""),
+        ("fast_reply", -0.049, -0.019, 0.005, "C", "negative_control"),
+        ("loyalty", -0.02, -0.004, 0.006, "D", "power;not_identified"),
+    ):
+        rows.append(
+            {"lever": lever, "outcome": "churn", "estimand": "ATE", "population": "tickets",
+             "horizon_days": 90, "tickets": 14_200, "customers": 3900, "treated_share": 0.42,
+             "naive": naive, "theta": theta, "se": se, "low": theta - 1.96 * se,
+             "high": theta + 1.96 * se, "p_holm": 0.001, "mde": 2.8 * se, "ess_share": 0.62,
+             "overlap_share": 0.91, "smd_max": 0.04, "negative_control_p": 0.41,
+             "placebo_p": 0.52, "rv": 0.05, "bound_low": theta - 0.01, "bound_high": theta + 0.01,
+             "grade": grade, "reasons": reasons, "adjust_set": "intake"}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def effect_summary() -> dict[str, Any]:
+    panel = {"share_before": 0.69, "share_after": 0.74, "tickets_per_year": 14_200,
+             "departures": -64.6, "departures_low": -70.2, "departures_high": -59.1,
+             "value": 1_938_000.0, "value_low": 1_773_000.0, "value_high": 2_106_000.0}  # fmt: skip
+    return {
+        "skipped": None,
+        "horizon_days": 90,
+        "customer_value": 30_000,
+        "levers": {
+            "fcr": {"grade": "B", "what_if": panel},
+            "fast_reply": {"grade": "C", "what_if": None},
+        },
+        "skipped_levers": {"follow_up": {"en": "not recorded", "ja": "記録がありません"}},
+    }
+
+
+def ranked() -> pd.DataFrame:
+    risk = [0.9, 0.6, 0.25, 0.1, 0.05]
+    return pd.DataFrame(
+        {"risk": risk, "tier": ["high", "high", "medium", "low", "low"],
+         "customer_id": [f"C{number}" for number in range(5)]}
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
     features = {
@@ -117,7 +244,16 @@ def catalog() -> Catalog:
         )
         for name, family, unit, better, en, ja, *_ in ROWS
     }
-    return Catalog(features, FAMILIES)
+    return Catalog(
+        features,
+        FAMILIES,
+        kpis=KPIS,
+        panels=PANELS,
+        levers=LEVERS,
+        claims=CLAIMS,
+        caveats=CAVEATS,
+        reasons=REASONS,
+    )
 
 
 def estimate(value: float, half: float) -> dict[str, float]:
@@ -158,6 +294,12 @@ def metrics(task: str) -> dict[str, Any]:
             "auc": estimate(0.096, 0.011),
         },
         "beats_best_baseline": True,
+        "gain_of_support_features": {
+            "log_loss": estimate(0.0031, 0.0011) if churn else estimate(-0.0002, 0.0009),
+            "auc": estimate(0.011, 0.004),
+        },
+        "gain_of_levers": {"log_loss": estimate(0.0004, 0.0009), "auc": estimate(0.001, 0.002)},
+        "value": {"costs": {"customer_value": 30_000.0}, "empc": estimate(9.3, 4.0)},
     }
 
 
@@ -175,15 +317,20 @@ def evaluation(task: str) -> dict[str, Any]:
         for i in range(1, 21)
     ]
     by_as_of = [
-        {"as_of": pd.Timestamp(day, tz="UTC"), "n": 10_300 + i, "positives": 660, "base_rate": rate,
+        {"as_of": day, "n": 10_300 + i, "positives": 660, "base_rate": rate,
          "auc": auc, "auc_low": auc - 0.02, "auc_high": auc + 0.02, "log_loss": 0.214}
         for i, (day, auc) in enumerate(
             [("2025-01-01", 0.771), ("2025-02-01", 0.768), ("2025-03-01", 0.757),
              ("2025-04-01", 0.76)]
         )
     ]  # fmt: skip
+    slices = [
+        {"dimension": "plan", "value": value, "n": 9000, "customers": 3000, "flag": flag}
+        for value, flag in (("annual", ""), ("monthly", "level, missed"))
+    ]
     return {
         "metrics": metrics(task),
+        "slices": pd.DataFrame(slices),
         "reliability": pd.DataFrame(reliability),
         "gains": pd.DataFrame(gains),
         "by_as_of": pd.DataFrame(by_as_of),
@@ -309,6 +456,22 @@ def results(catalog: Catalog) -> dict[str, Any]:
         "explanation": {task: explanation(task) for task in tasks},
         "segments": {task: segments() for task in tasks},
         "catalog": catalog,
+        "kpis": {
+            "table": kpi_table(),
+            "summary": {
+                "absent": [
+                    {
+                        "kpi": "cost",
+                        "panel": "P9",
+                        "en": "Cost needs wage rates.",
+                        "ja": "費用には単価が必要です。",
+                    }
+                ]
+            },
+        },
+        "claims": claims(),
+        "effects": {"table": effect_table(), "summary": effect_summary()},
+        "scores": {task: ranked() for task in tasks},
         "about": {
             "company": "Sakura Direct",
             "data": "3f9c1a7be02d",
@@ -332,3 +495,41 @@ def facts(catalog: Catalog) -> dict[str, Any]:
 def pages(facts: dict[str, Any], catalog: Catalog) -> dict[str, str]:
     """The report in each language."""
     return {language: render(facts, language, catalog) for language in LANGUAGES}
+
+
+def save(arguments: Mapping[str, Any], facts: Mapping[str, Any], root: Path) -> None:
+    """Write the artifacts that the arguments of `build_facts` were read from."""
+
+    def put(file: str, content: Any) -> None:
+        path = root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, pd.DataFrame):
+            content.to_csv(path, index=False)
+        else:
+            path.write_text(json.dumps(content), encoding="utf-8")
+
+    put("contract.json", arguments["contract"])
+    put("features/summary.json", arguments["summary"])
+    put("reports/facts.json", facts)
+    for part in ("evaluation", "explanation"):
+        for task, found in arguments[part].items():
+            for name, content in found.items():
+                kind = "csv" if isinstance(content, pd.DataFrame) else "json"
+                put(f"{part}/{task}/{name}.{kind}", content)
+    for task, table in arguments["segments"].items():
+        put(f"score/{task}/segments.csv", table)
+    for part in ("kpis", "effects"):
+        if arguments[part]:
+            put(f"{part}/{part}.csv", arguments[part]["table"])
+    put("kpis/claims.json", arguments["claims"])
+    put("effects/summary.json", arguments["effects"]["summary"])
+
+
+@pytest.fixture(scope="session")
+def saved(
+    tmp_path_factory: pytest.TempPathFactory, catalog: Catalog, facts: dict[str, Any]
+) -> Path:
+    """The artifacts of `facts`."""
+    root = tmp_path_factory.mktemp("artifacts")
+    save(results(catalog), facts, root)
+    return root

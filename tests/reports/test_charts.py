@@ -29,51 +29,91 @@ def texts_of(svg: str) -> list[str]:
     return [element.text or "" for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
 
 
+def bars(label: str, **more: Any) -> str:
+    rows = [{"row": 0, "label": label, "value": 0.1, "shown": "0.10", **more}]
+    return charts.intervals(
+        [charts.Group("群", rows)], as_bars=True, tick=str, x_title="寄与", description="棒グラフ"
+    )
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_hostile_name_stays_text(attack: str) -> None:
-    rows = [{"label": attack, "value": 0.1, "shown": attack}]
-    svg = charts.bars([(attack, True, rows)], x_title=attack, description=attack)
+    rows = [{"row": 0, "label": attack, "value": 0.1, "shown": attack, "tag": attack}]
+    svg = charts.intervals(
+        [charts.Group(attack, rows)], as_bars=True, tick=str, x_title=attack, description=attack
+    )
     elements = {element.tag for element in ElementTree.fromstring(svg).iter()}
-    assert elements <= {f"{SVG}{tag}" for tag in ("svg", "g", "path", "line", "rect", "text")}
+    assert elements <= {f"{SVG}{tag}" for tag in ("svg", "g", "polyline", "line", "rect", "text")}
     attributes = {name for e in ElementTree.fromstring(svg).iter() for name in e.attrib}
     assert not any(name.lower().startswith("on") or "href" in name for name in attributes)
     assert all(len(text) <= 200 and "\u202e" not in text for text in texts_of(svg))
 
 
-def test_japanese_is_text_in_the_readers_fonts() -> None:
-    rows = [{"label": "応答の速さ", "value": 0.1, "low": 0.08, "high": 0.12, "shown": "0.10"}]
-    svg = charts.bars([("サポート要素", True, rows)], x_title="寄与", description="棒グラフ")
-    assert {"応答の速さ", "サポート要素", "寄与"} <= set(texts_of(svg))
-    root = ElementTree.fromstring(svg)
-    assert root.get("aria-label") == "棒グラフ"
-    assert "Noto Sans CJK JP" in str(root.get("font-family"))
+def test_a_drawing_has_one_accessible_name_and_its_texts_in_any_language() -> None:
+    svg = bars("応答の速さ", low=0.08, high=0.12)
+    assert {"応答の速さ", "群", "寄与"} <= set(texts_of(svg))
+    assert ElementTree.fromstring(svg).get("aria-label") == "棒グラフ"
+
+
+def test_a_long_name_is_cut_where_the_chart_ends() -> None:
+    shown = next(
+        text for text in texts_of(bars("とても長い名前" * 20)) if text.startswith("とても")
+    )
+    assert shown.endswith("…") and charts.width_of(shown) <= charts.WIDTH
 
 
 def test_the_same_rows_give_the_same_bytes() -> None:
-    rows = [{"label": "a", "value": 0.1, "shown": "0.10"}]
-    first, second = (
-        charts.bars([("g", False, rows)], x_title="x", description="d") for _ in range(2)
-    )
-    assert first == second
+    assert bars("a") == bars("a")
 
 
-def test_charts_share_no_identifiers() -> None:
-    """Identifiers of two charts on one page would clash."""
+def test_a_mark_belongs_to_a_row_of_the_table() -> None:
+    groups = list(ElementTree.fromstring(bars("a")).iter(f"{SVG}g"))
+    assert [group.get("data-row") for group in groups] == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]), (-10, 7, [-10, -5, 0, 5]), (0, 0, [0]),
+     (0.02, 0.09, [0.02, 0.04, 0.06, 0.08])],
+)  # fmt: skip
+def test_ticks_are_round_and_inside(low: float, high: float, expected: list[float]) -> None:
+    assert charts.steps(low, high) == pytest.approx(expected)
+
+
+def test_what_is_known_to_what_degree_shows_without_colour() -> None:
+    """A filled point, a ring and a cross; colour alone says nothing."""
+    drawn = {
+        shape: charts.intervals(
+            [charts.Group("", [{"row": 0, "label": "a", "value": -1.0, "low": -2.0, "high": 0.5,
+                                "shape": shape}])],
+            as_bars=False, tick=str, x_title="x", description="d", ends=("fewer", "more"),
+        )
+        for shape in ("dot", "ring", "cross")
+    }  # fmt: skip
+    assert 'fill="#fff"' in drawn["ring"] and 'fill="#fff"' not in drawn["dot"]
+    assert "circle" in drawn["dot"] and "circle" not in drawn["cross"]
+
+
+def test_a_month_without_a_value_interrupts_the_line() -> None:
     rows = [
-        {"share_contacted": 0.1, "share_found": 0.3},
-        {"share_contacted": 1.0, "share_found": 1.0},
+        {"row": n, "label": f"m{n}", "value": value, "low": None, "high": None}
+        for n, value in enumerate([1.0, 2.0, None, 3.0, 4.0])
     ]
-    svg = charts.gains(
-        rows, capacity=0.1, text={"x": "x", "y": "y", "capacity": "c"}, description="d"
-    )
-    assert " id=" not in svg and "url(" not in svg
+    svg = charts.over_time(rows, limits=(0.0, 5.0), tick=str, description="d", lines=[4.5])
+    root = ElementTree.fromstring(svg)
+    assert len(list(root.iter(f"{SVG}polyline"))) == 2
+    assert len(list(root.iter(f"{SVG}g"))) == 4
 
 
 def curve(rows: list[dict[str, Any]]) -> list[str]:
     limits = {"model": (-0.5, 0.5), "observed": (0.0, 0.2)}
     text = {"model": "m", "observed": "o", "n": "n"}
+    ticks = dict.fromkeys(text, str)
+    numbered = [{**row, "row": number} for number, row in enumerate(rows)]
     return texts_of(
-        charts.dependence(rows, is_risk=True, limits=limits, text=text, description="d")
+        charts.dependence(
+            numbered, is_risk=True, limits=limits, ticks=ticks, text=text, description="d"
+        )
     )
 
 
