@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -18,9 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help=(
         "Which support factors keep customers, who is at risk, and why.\n\n"
-        "`dvc repro` runs source, ingest, tone, featurize, audit, train, evaluate, explain, score"
-        " and report in order and only what changed. The same stages are commands here. Settings"
-        " are in params.yaml; outputs go to artifacts/."
+        "`dvc repro` runs source, ingest, tone, featurize, audit, train, evaluate, explain, kpis,"
+        " score and report in order and only what changed. The same stages are commands here."
+        " Settings are in params.yaml; outputs go to artifacts/."
     ),
 )
 
@@ -32,7 +32,8 @@ class Language(StrEnum):
     ja = "ja"
 
 
-Task = Annotated[Literal["churn", "repeat_purchase"], typer.Argument(help="What to predict.")]
+TaskName = Literal["churn", "repeat_purchase"]
+Task = Annotated[TaskName, typer.Argument(help="What to predict.")]
 
 
 @app.command(rich_help_panel="Stages")
@@ -104,11 +105,50 @@ def evaluate(task: Task) -> None:
 
 
 @app.command(rich_help_panel="Stages")
-def explain(task: Task) -> None:
-    """Compute SHAP values and sum them into support factors."""
-    from pipelines import explain as module
+def explain(
+    what: Annotated[str, typer.Argument(help="A task (the stage), or a customer's id.")],
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Of a customer; the last as-of date if not given."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Of a customer: write a page instead of printing.")
+    ] = None,
+    language: Annotated[Language, typer.Option(help="Of a customer.")] = Language.en,
+    models: Annotated[
+        Path | None, typer.Option(help="Of a customer: other models than artifacts/models.")
+    ] = None,
+) -> None:
+    """Explain a task's model by support factors, or one customer: timeline, features, reasons.
 
-    module.main(task)
+    Example: retention explain C000123 --as-of 2025-06-15 --language ja --html customer.html
+    """
+    if what in get_args(TaskName):
+        from pipelines import explain as module
+
+        module.main(what)
+        return
+    from pipelines import customer
+
+    text = customer.main(what, as_of.date() if as_of else None, html, language.value, models)
+    if text is not None:
+        typer.echo(text)
+
+
+@app.command(rich_help_panel="Stages")
+def effects() -> None:
+    """Estimate what each support lever does to churn, check it and grade the evidence."""
+    from pipelines import effects as module
+
+    module.main()
+
+
+@app.command(rich_help_panel="Stages")
+def kpis() -> None:
+    """Compute the support KPIs and check the articles' claims on the company's own data."""
+    from pipelines import kpis as module
+
+    module.main()
 
 
 @app.command(rich_help_panel="Stages")
@@ -128,22 +168,108 @@ def score(
     models: Annotated[
         Path | None, typer.Option(help="Folder of models; artifacts/models if not given.")
     ] = None,
+    past: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of earlier lists, whose customers are left alone. Repeat."),
+    ] = None,
+    champion: Annotated[
+        bool, typer.Option("--champion", help="Score with the registered champions instead.")
+    ] = False,
+    engine: Annotated[
+        Engine | None, typer.Option(help="What works on the buckets; RETENTION_ENGINE or local.")
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Score other tables: a folder or address such as s3://bucket/run."),
+    ] = None,
 ) -> None:
     """Write the ranked lists: calibrated risk, tier, reasons and a next step per customer.
 
+    The earlier lists stay until the new ones are complete; a killed run goes on where it stopped.
     Example: retention score --as-of 2025-06-15 --out lists --language ja
     """
     from pipelines import score as module
 
-    module.main(as_of.date() if as_of else None, out, language, models)
+    module.main(
+        as_of.date() if as_of else None,
+        out,
+        language,
+        models,
+        champion=champion,
+        chosen=engine,
+        location=store,
+        past=past or (),
+    )
 
 
 @app.command(rich_help_panel="Stages")
-def report() -> None:
-    """Write the leadership report in every configured language."""
+def outcomes(
+    lists: Annotated[
+        list[Path], typer.Option(help="Folder that `retention score` wrote. Repeat for more.")
+    ],
+    contacted: Annotated[
+        Path | None,
+        typer.Option(help="CSV of those contacted, a customer per row; outreach if not given."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; artifacts/outcomes if not given.")
+    ] = None,
+) -> None:
+    """Say what became of the customers on past lists, and whether contacting them helped.
+
+    Example: retention outcomes --lists lists/2025-01 --lists lists/2025-02
+    """
+    from pipelines import outcomes as module
+
+    module.main(lists, contacted, out)
+
+
+@app.command(rich_help_panel="Stages")
+def monitor(
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="A date of the feature table; the last one if not given."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; artifacts/monitor if not given.")
+    ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="Folder of models; artifacts/models if not given.")
+    ] = None,
+) -> None:
+    """Compare customers, scores, data and outcomes with those the models were trained on.
+
+    Exit code 0 if nothing alarms, 2 for bad input, 3 for an alarm.
+    Example: retention score && retention monitor
+    """
+    from pipelines import monitor as module
+
+    if module.main(as_of.date() if as_of else None, out, models):
+        raise typer.Exit(3)
+
+
+@app.command(rich_help_panel="Stages")
+def report(
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="facts.json of an earlier report, to say what changed; give --out, too."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; artifacts/reports if not given.")
+    ] = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Print it, too: to --out or artifacts/pdf.")
+    ] = False,
+) -> None:
+    """Write the leadership report in every configured language.
+
+    Example: retention report --compare last_month/facts.json --out this_month --pdf
+    """
     from pipelines import report as module
 
-    module.main()
+    module.main(compare, out, as_pdf=pdf)
 
 
 By = Annotated[
@@ -207,6 +333,24 @@ def forget(
     module.main(customer, requested_on.date())
 
 
+@app.command("what-if", rich_help_panel="Look things up")
+def what_if(
+    lever: Annotated[
+        list[str],
+        typer.Option(help="A lever and its change: fcr=85%, escalated=-2pp. Repeat."),
+    ],
+    language: Annotated[Language, typer.Option(help="Language of the answer.")] = Language.en,
+) -> None:
+    """Say how many more or fewer customers would leave if a support lever were pulled.
+
+    Only levers with evidence grade A or B, and only as far as the data go; exit code 2 else.
+    Example: retention what-if --lever fcr=+3pp --lever first_response_hours=-50%
+    """
+    from pipelines import what_if as module
+
+    module.main(lever, language.value)
+
+
 @app.command(rich_help_panel="Look things up")
 def features(
     describe: Annotated[
@@ -246,6 +390,27 @@ def sources() -> None:
 
     for name in module.known():
         typer.echo(f"{name}\t{module.load(name).description.en}")
+
+
+@app.command(rich_help_panel="Your own data")
+def new_source(
+    name: Annotated[str, typer.Argument(help="What the source is to be called.")],
+    files: Annotated[
+        list[Path], typer.Option("--from", help="A file of the company; once per file.")
+    ],
+    timezone: Annotated[str, typer.Option(help="Zone of times without one.")] = "UTC",
+    currency: Annotated[str, typer.Option(help="ISO 4217 code.")] = "USD",
+) -> None:
+    """Draft source.yaml and the SELECTs of a new source from the headers of its files.
+
+    Example: retention new-source acme --from customers.csv --from orders.csv --timezone Asia/Tokyo
+    """
+    from data import draft
+
+    for path in draft.draft(name, files, timezone=timezone, currency=currency):
+        guesses = path.read_text(encoding="utf-8").count("REVIEW")
+        stage.say(f"drafted {path.name}: {guesses} guesses")
+    stage.say(f"Check each line marked REVIEW, then run `retention doctor --source {name}`.")
 
 
 @app.command(rich_help_panel="Look things up")

@@ -9,11 +9,13 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from data.contracts import CHANNELS, TABLE
 from data.errors import InputError
 from features.labels import TASKS
 from pipelines import paths
 
 Language = Literal["en", "ja"]
+OUTREACH_KINDS = TABLE["outreach"].column("kind").allowed or ()
 Task = Literal["churn", "repeat_purchase"]
 assert set(Task.__args__) == set(TASKS)  # type: ignore[attr-defined]
 
@@ -89,6 +91,7 @@ class BoosterParams(_Section):
     min_data_in_leaf: int = Field(ge=1)
     lambda_l2: float = Field(ge=0)
     feature_fraction: float = Field(gt=0, le=1)
+    window_weight: float = Field(gt=0, le=1)
 
 
 class TrainParams(_Section):
@@ -126,13 +129,78 @@ class ExplainParams(_Section):
     rows: int = Field(ge=100)
     resamples: int = Field(ge=50)
     dependence_features: int = Field(ge=1)
+    refits: int = Field(ge=2)
+    refit_rows: int = Field(ge=100)
     seed: int
+
+
+class EffectsParams(_Section):
+    folds: int = Field(ge=2, le=20)
+    repeats: int = Field(ge=1, le=20)
+    seed: int = Field(ge=0)
 
 
 class ScoreParams(_Section):
     capacity_share: float = Field(gt=0, le=1)
     reasons: int = Field(ge=1, le=5)
+    xlsx_rows: int = Field(ge=1, le=1_048_575)
     languages: tuple[Language, ...] = Field(min_length=1)
+
+
+class TeamParams(_Section):
+    """Who makes contacts. None: all languages, all channels, or as score.capacity_share says."""
+
+    name: str = Field(min_length=1)
+    languages: tuple[str, ...] | None
+    channels: tuple[str, ...] | None
+    hours_per_week: float | None = Field(ge=0, le=100_000)
+    minutes_per_contact: float | dict[str, float]
+
+    @model_validator(mode="after")
+    def _channels_are_known(self) -> TeamParams:
+        times = self.minutes_per_contact
+        named = [*(self.channels or ()), *(times if isinstance(times, dict) else ())]
+        for channel in named:
+            if channel not in CHANNELS:
+                raise ValueError(f"{channel!r} is no channel; there are {', '.join(CHANNELS)}")
+        minutes = list(times.values()) if isinstance(times, dict) else [times]
+        if not minutes or not all(0 < each <= 10_000 for each in minutes):
+            raise ValueError("minutes_per_contact must be above 0")
+        return self
+
+
+class PolicyParams(_Section):
+    """Who is contacted and who is left alone (docs/policy.md)."""
+
+    margin: float | None = Field(gt=0, le=1)
+    taken_by_stayers: float = Field(ge=0, le=1)
+    contact_kinds: tuple[str, ...]
+    cooldown_days: float = Field(ge=0)
+    held_out_days: float = Field(ge=0)
+    holdout_share: float = Field(ge=0, le=0.5)
+    min_tenure_days: float = Field(ge=0)
+    max_stale_days: float = Field(ge=0)
+    resamples: int = Field(ge=100)
+    seed: int
+    teams: tuple[TeamParams, ...] = Field(min_length=1, max_length=20)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> PolicyParams:
+        names = [team.name for team in self.teams]
+        if len(set(names)) < len(names):
+            raise ValueError("two teams have the same name; rename one")
+        for kind in self.contact_kinds:
+            if kind not in OUTREACH_KINDS:
+                raise ValueError(f"{kind!r} is no kind of contact: {', '.join(OUTREACH_KINDS)}")
+        return self
+
+
+class MonitorParams(_Section):
+    languages: tuple[Language, ...] = Field(min_length=1)
+    pairs: int = Field(ge=3)
+    rows: int = Field(ge=100)
+    resamples: int = Field(ge=100)
+    seed: int
 
 
 class ReportParams(_Section):
@@ -152,7 +220,10 @@ class Params(_Section):
     evaluate: EvaluateParams
     value: ValueParams
     explain: ExplainParams
+    effects: EffectsParams
     score: ScoreParams
+    policy: PolicyParams
+    monitor: MonitorParams
     report: ReportParams
 
 
