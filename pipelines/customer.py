@@ -51,7 +51,7 @@ DETAILS = {
     "messages": ("language",),
     "calls": ("wait_seconds", "talk_seconds"),
     "qa_reviews": ("empathy", "clarity"),
-    "surveys": ("value", "scale_max", "touchpoint"),
+    "surveys": ("value", "touchpoint"),
     "outreach": ("campaign",),
     "loyalty": ("points", "tier"),
     "web_sessions": ("visits",),

@@ -107,8 +107,12 @@ def reason_sentence(
     """
     w = Wording(language)
     words = getattr(feature, language)
-    shown = w.with_unit(value, feature.unit, currency)
-    usual = w.with_unit(typical, feature.unit, currency)
+    shown, usual = (
+        w.category(feature.name, x)
+        if isinstance(x, str)
+        else w.with_unit(x, feature.unit, currency)
+        for x in (value, typical)
+    )
     if is_missing(value):
         sentence = w.get("list.missing_value").format(label=words.label, typical=usual)
     elif is_missing(typical):

@@ -21,7 +21,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "world": {"customers": 1500},
     "train": {"test_origins": 2},
     "evaluate": {"resamples": 100},
-    "explain": {"rows": 500, "resamples": 50, "dependence_features": 3},
+    "explain": {
+        "rows": 500,
+        "resamples": 50,
+        "dependence_features": 3,
+        "refits": 3,
+        "refit_rows": 300,
+    },
 }
 
 

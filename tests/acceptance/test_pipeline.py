@@ -239,3 +239,20 @@ def test_an_unknown_source_names_the_known_ones(project: Project) -> None:
     finally:
         path.write_text(good, "utf-8")
     assert "wrold" in answer and "online_retail" in answer
+
+
+def test_one_customer_is_explained_as_the_list_says(project: Project) -> None:
+    """Features computed for one customer alone give the list's probability and first reason."""
+    listed = pd.read_parquet(project.artifacts / "score" / "churn" / "list.parquet")
+    judged = listed[(listed["action_reason"] != "unfamiliar") & (listed["reasons"].str.len() > 0)]
+    customer = judged.iloc[0]
+    text = project.retention("explain", customer["customer_id"])
+    assert f"Risk of leaving: {100 * customer['probability']:.1f}%" in text
+    assert "What the company knew" in text
+    page = project.root / "customer.html"
+    project.retention("explain", customer["customer_id"], "--language", "ja", "--html", str(page))
+    assert f"解約リスク：{100 * customer['probability']:.1f}%" in page.read_text(encoding="utf-8")
+    said = project.retention("explain", "nobody", expect=2)
+    assert "there is no customer 'nobody'" in said
+    said = project.retention("explain", customer["customer_id"], "--as-of", "1999-01-01", expect=2)
+    assert "outside the data" in said

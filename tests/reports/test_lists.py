@@ -144,7 +144,7 @@ def test_the_as_of_day_is_the_day_where_the_company_is(
 
 def test_a_category_reason_shows_its_text(folder: Path) -> None:
     reasons = read_csv(folder / "list.en.csv")[2][6:9]
-    assert reasons[1:] == ["(context) Language: en (typical retained customer: ja).", ""]
+    assert reasons[1:] == ["(context) Language: English (typical retained customer: Japanese).", ""]
 
 
 def test_a_reason_whose_two_values_read_alike_is_left_out(
