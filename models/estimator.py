@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -238,6 +238,33 @@ class RetentionModel:
         }
         calibrator = Platt.fit(np.asarray(margin), calibration_outcomes)
         return cls(text, encoder, calibrator, record)
+
+    def retrained(
+        self,
+        frame: pd.DataFrame,
+        y: np.ndarray | pd.Series,
+        *,
+        fit_rows: np.ndarray,
+        calibration_rows: np.ndarray,
+        **how: Any,
+    ) -> RetentionModel:
+        """The same settings trained on its calibration rows too; `how` is as for `fit`.
+
+        `calibration_rows` are those this model was calibrated on, among the `fit_rows`. The new
+        booster knows their outcomes, so they cannot be asked again: the calibrator is moved such
+        that their log-odds keep the mean and the spread that they had when they were unknown.
+        """
+        settings = {name: self.record["params"][name] for name in DEFAULT_PARAMS}
+        model = RetentionModel.fit(
+            frame, y, fit_rows=fit_rows, calibration_rows=calibration_rows, params=settings, **how
+        )
+        rows = frame.iloc[calibration_rows]
+        old, new = self.margin(rows), model.margin(rows)
+        varies = np.ptp(old) > 0 and np.ptp(new) > 0
+        slope = self.calibrator.slope * (float(old.std() / new.std()) if varies else 1.0)
+        intercept = self.calibrator.log_odds(old).mean() - slope * new.mean()
+        calibrator = Platt(slope, float(intercept), self.calibrator.note)
+        return replace(model, calibrator=calibrator, record={**model.record, "retrained": True})
 
     @property
     def features(self) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ from models.splits import (
 from pipelines import load, params, paths, stage, tracking
 from pipelines.params import Params
 
+RETRAINED_ABOVE = 0.2
+"""Of the rows with a known outcome: more than this share is too many to calibrate with alone."""
+
 
 def main(task: str) -> None:
     """Write artifacts/models/<task>: the production model and one per test origin."""
@@ -111,28 +114,24 @@ def fit(
     train: np.ndarray,
     calibration: np.ndarray,
 ) -> RetentionModel:
-    """The task's model of one origin, on `train` and `calibration` positions of `rows`."""
+    """The task's model of one origin, on `train` and `calibration` positions of `rows`.
+
+    Where the calibration rows are a large part of all, the trees learn from them too in the end.
+    """
     zone = load.summary()["time_zone"]
     booster = getattr(settings.train, task)
 
     def day(at: pd.Timestamp) -> str:
         return load.day(at, zone)
 
-    model = RetentionModel.fit(
-        rows,
-        rows[task],
-        fit_rows=train,
-        calibration_rows=calibration,
-        features=list(wanted),
-        categories=[name for name, feature in wanted.items() if feature.unit == "category"],
-        params={
-            "num_iterations": booster.rounds,
-            **booster.model_dump(exclude={"rounds", "window_weight"}),
-        },
-        gain_weights=dict.fromkeys(windowed(wanted), booster.window_weight),
-        seed=settings.train.seed,
-        threads=1,
-        about={
+    how: dict[str, Any] = {
+        "calibration_rows": calibration,
+        "features": list(wanted),
+        "categories": [name for name, feature in wanted.items() if feature.unit == "category"],
+        "gain_weights": dict.fromkeys(windowed(wanted), booster.window_weight),
+        "seed": settings.train.seed,
+        "threads": 1,
+        "about": {
             "task": task,
             "source": settings.source.name,
             "test_as_of": day(origin.test),
@@ -140,8 +139,21 @@ def fit(
             "train_as_of": [day(at) for at in origin.train],
             "features_sha256": load.folder_digest(paths.FEATURES, "bucket=*.parquet"),
         },
+    }
+    model = RetentionModel.fit(
+        rows,
+        rows[task],
+        fit_rows=train,
+        params={
+            "num_iterations": booster.rounds,
+            **booster.model_dump(exclude={"rounds", "window_weight"}),
+        },
+        **how,
     )
     checked = _other_calibrators(model, rows.iloc[calibration], task)
+    if len(calibration) > RETRAINED_ABOVE * (len(train) + len(calibration)):
+        known = np.concatenate([train, calibration])
+        model = model.retrained(rows, rows[task], fit_rows=known, **how)
     return replace(model, record={**model.record, "calibration_alternatives": checked})
 
 

@@ -28,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "refits": 3,
         "refit_rows": 300,
     },
+    "effects": {"folds": 2},
 }
 
 

@@ -20,7 +20,14 @@ SMALL: dict[str, dict[str, Any]] = {
     "audit": {"customers": 60, "as_of_dates": 1},
     "train": {"test_origins": 2},
     "evaluate": {"resamples": 200},
-    "explain": {"rows": 200, "resamples": 50, "dependence_features": 2},
+    "explain": {
+        "rows": 200,
+        "resamples": 50,
+        "dependence_features": 2,
+        "refits": 2,
+        "refit_rows": 100,
+    },
+    "effects": {"folds": 2},
 }
 
 
