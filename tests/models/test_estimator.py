@@ -487,7 +487,7 @@ def test_few_events_get_small_trees_and_few_of_them():
 def test_trained_on_its_calibration_rows_too_a_model_keeps_its_level_and_spread_on_them(world):
     frame, y = world
     fit_rows, calibration_rows = np.arange(300), np.arange(300, 1500)
-    how = {"features": FEATURES, "categories": CATEGORIES, "seed": 3}
+    how: dict[str, Any] = {"features": FEATURES, "categories": CATEGORIES, "seed": 3}
     held = RetentionModel.fit(
         frame, y, fit_rows=fit_rows, calibration_rows=calibration_rows, params=PARAMS, **how
     )
