@@ -18,7 +18,7 @@ test: $(VENV)/dev.stamp system ## set up the environment, then lint, types and a
 	ruff check .
 	ruff format --check .
 	mypy .
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev.stamp ## format and fix
 	ruff format .
