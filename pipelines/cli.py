@@ -18,9 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help=(
         "Which support factors keep customers, who is at risk, and why.\n\n"
-        "`dvc repro` runs source, ingest, tone, featurize, audit, train, evaluate, explain, effects,"
-        " kpis, score and report in order and only what changed. The same stages are commands here."
-        " Settings are in params.yaml; outputs go to artifacts/."
+        "`dvc repro` runs source, ingest, tone, featurize, audit, train, evaluate, explain,"
+        " effects, kpis, score and report in order and only what changed. The same stages are"
+        " commands here. Settings are in params.yaml; outputs go to artifacts/."
     ),
 )
 
